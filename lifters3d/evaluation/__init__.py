@@ -1,0 +1,1 @@
+"""Error measures of 3D poses."""

@@ -1,0 +1,117 @@
+"""Lifters by name: fresh ones (``build``) and trained ones (``load``)."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from torch import Tensor, nn
+
+import weights
+from lifters3d.mixste import MixSTE
+from weights.errors import Pose3dError
+from weights.reading import read_weights, write_weights
+
+BUILDERS: dict[str, type[nn.Module]] = {"mixste": MixSTE}
+
+# The file that a bare name means.
+SHIPPED: dict[str, str] = {"mixste": "mixste_t81.safetensors"}
+
+
+class Lifter(Protocol):
+    """What every lifter offers; see ``lifters3d.normalisation`` for the input's scale."""
+
+    frames: int  # receptive field T
+    joints: int  # 17
+    output: Literal["sequence", "center", "last"]
+    config: dict  # keyword arguments that build the same network
+
+    def __call__(self, keypoints: Tensor) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How a set of weights wants its input.
+
+    normalisation : "screen" or "person" (lifters3d.normalisation)
+    joints : "derived" (lifters3d.skeleton.derive_trunk) or "h36m" (all 17 as they are)
+    frame_rate : frames per second of the training sequences
+    """
+
+    normalisation: Literal["screen", "person"] = "screen"
+    joints: Literal["derived", "h36m"] = "h36m"
+    frame_rate: float = 50.0
+
+
+def names() -> list[str]:
+    """The lifters that can be built."""
+    return sorted(BUILDERS)
+
+
+def build(name: str, **config: object) -> nn.Module:
+    """A lifter with fresh weights; ``config`` are the keyword arguments of its class."""
+    try:
+        builder = BUILDERS[name]
+    except KeyError:
+        raise Pose3dError(_unknown(name)) from None
+    try:
+        lifter = builder(**config)
+    except TypeError as error:
+        raise Pose3dError(f"lifter {name}: {error}") from None
+    lifter.convention = Convention()
+    return lifter
+
+
+def load(source: str | Path) -> nn.Module:
+    """A trained lifter, in evaluation mode, from a registry name or the path of a weights file.
+
+    The result carries ``convention`` and ``weights_identity`` (name, file's SHA-256).
+    """
+    path = weights_path(source)
+    tensors, header = read_weights(path)
+    try:
+        lifter = build(header["lifter"], **header["config"])
+        lifter.convention = Convention(**header["convention"])
+    except (KeyError, TypeError) as error:
+        raise Pose3dError(f"{path}: header of the weights file is not usable ({error})") from None
+    try:
+        lifter.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise Pose3dError(f"{path}: weights do not fit {header['lifter']}: {reason}") from None
+    lifter.weights_identity = {
+        "name": str(source) if str(source) in BUILDERS else path.name,
+        "lifter": header["lifter"],
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    return lifter.eval()
+
+
+def save(lifter: nn.Module, name: str, path: str | Path, training: dict, half: bool = True) -> None:
+    """Write a lifter as a weights file of ours; ``training`` says how it was trained."""
+    header = {
+        "lifter": name,
+        "config": lifter.config,
+        "convention": vars(lifter.convention),
+        "training": training,
+    }
+    write_weights(path, lifter.state_dict(), header, half=half)
+
+
+def weights_path(source: str | Path) -> Path:
+    """The file behind a registry name or a path."""
+    if str(source) in BUILDERS:
+        return Path(weights.__file__).parent / SHIPPED[str(source)]
+    path = Path(source)
+    if path.suffix or path.exists():
+        return path
+    raise Pose3dError(_unknown(str(source)))
+
+
+def _unknown(name: str) -> str:
+    close = difflib.get_close_matches(name, BUILDERS, n=1)
+    hint = f"; did you mean {close[0]}?" if close else ""
+    return f"unknown lifter '{name}': choose one of {', '.join(names())} or a weights file{hint}"

@@ -1,0 +1,79 @@
+"""Errors of a lifter on motion capture seen by virtual cameras, one window a time.
+
+    python -m lifters3d.training.evaluate mixste --data mocap/test.npz [--native]
+
+Each window is seen by a camera of its own, drawn from a fixed seed; "noisy" adds a detector's
+errors. Errors are root-relative, in the lifter's axes, in millimetres (MPJVE: mm per frame at
+30 frames/s), over all 17 joints and over the 12 limb joints ("limbs").
+"""
+
+from __future__ import annotations
+
+import argparse
+
+import numpy as np
+import torch
+from torch import nn
+
+import lifters3d
+from lifters3d.data.batches import PairStream
+from lifters3d.data.mocap17 import Mocap, load_mocap
+from lifters3d.evaluation.metrics import mpjpe, mpjve, n_mpjpe, p_mpjpe
+from lifters3d.skeleton import HIP, LIMB_JOINTS
+from weights.errors import Pose3dError
+
+
+@torch.inference_mode()
+def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> dict[str, float]:
+    """Mean errors in mm over ``windows`` random windows, for exact and for noisy 2D."""
+    errors = {}
+    limbs = list(LIMB_JOINTS)
+    device = next(lifter.parameters()).device
+    for kind in ("clean", "noisy"):
+        generator = torch.Generator(device).manual_seed(seed)
+        stream = PairStream(
+            mocap,
+            lifter.frames,
+            batch=min(windows, 64),
+            normalisation=lifter.convention.normalisation,
+            generator=generator,
+            noisy=kind == "noisy",
+            augment=False,
+        )
+        predicted, target = [], []
+        while len(predicted) * stream.batch < windows:
+            keypoints, true = next(stream)
+            predicted.append(lifter(keypoints).cpu().numpy())
+            target.append(true.cpu().numpy())
+        p, t = 1000 * np.concatenate(predicted), 1000 * np.concatenate(target)
+        p = p - p[..., HIP : HIP + 1, :]
+        errors |= {
+            f"{kind}_mpjpe": mpjpe(p, t),
+            f"{kind}_n_mpjpe": n_mpjpe(p, t),
+            f"{kind}_p_mpjpe": p_mpjpe(p, t),
+            f"{kind}_p_mpjpe_limbs": p_mpjpe(p[..., limbs, :], t[..., limbs, :]),
+            f"{kind}_mpjve": mpjve(p, t),
+        }
+    return errors
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lifter", help="a lifter's name or a weights file")
+    parser.add_argument("--data", required=True, help="a mocap17 file")
+    parser.add_argument("--native", action="store_true", help="only clips with original skeletons")
+    parser.add_argument("--windows", type=int, default=2048, help="default: %(default)s")
+    arguments = parser.parse_args()
+    try:
+        mocap = load_mocap(arguments.data)
+        if arguments.native:
+            mocap = mocap.select([row["fidelity"] == "native" for row in mocap.table])
+        errors = evaluate(lifters3d.load(arguments.lifter), mocap, arguments.windows)
+    except Pose3dError as error:
+        raise SystemExit(f"error: {error}") from None
+    for name, value in errors.items():
+        print(f"{name:22s} {value:7.2f} mm")
+
+
+if __name__ == "__main__":
+    main()

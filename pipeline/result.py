@@ -1,0 +1,295 @@
+"""What a processed video gives: every person in every frame, in one object and one file."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from lifters3d.skeleton import JOINT_NAMES, PARENTS
+from weights.errors import Pose3dError
+
+STATUSES: tuple[str, ...] = ("ok", "interpolated", "low_confidence", "not_visible", "decode_error")
+FILE_FORMAT = "pose3d-result"
+FILE_VERSION = 1
+UNITS = {
+    "time_s": "s",
+    "keypoints2d": "px",
+    "scores2d": "1",
+    "joints3d": "m",
+    "root": "m",
+    "uncertainty": "m",
+}
+AXES = "camera: x right, y down, z away from the camera; joints3d is relative to joint 0"
+
+_STATUS_DTYPE = np.dtype("<U14")
+# Name, dtype and shape of every array; letters stand for lengths that must agree, J for joints.
+_ARRAYS: dict[str, tuple[np.dtype, tuple[str | int, ...]]] = {
+    "time_s": (np.dtype("<f8"), ("F",)),
+    "ids": (np.dtype("<i8"), ("P",)),
+    "keypoints2d": (np.dtype("<f4"), ("F", "P", "J", 2)),
+    "scores2d": (np.dtype("<f4"), ("F", "P", "J")),
+    "joints3d": (np.dtype("<f4"), ("F", "P", "J", 3)),
+    "root": (np.dtype("<f4"), ("F", "P", 3)),
+    "uncertainty": (np.dtype("<f4"), ("F", "P", "J")),
+    "status": (_STATUS_DTYPE, ("F", "P")),
+}
+
+
+def program_version() -> str:
+    """The installed version of pose3d, or "unknown" when run from a tree that is not installed."""
+    try:
+        return version("pose3d")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(eq=False)
+class PoseResult:
+    """Every person in every frame of one video. F frames, P people, 17 joints in H36M order.
+
+    Absent numbers are NaN; F is the number of frames of the video, always. Arrays are converted
+    to the types below when the object is made, then checked (`validate`).
+
+    Attributes
+    ----------
+    time_s : (F,) float64, seconds, never decreasing
+    ids : (P,) int64, all different
+    keypoints2d : (F, P, 17, 2) float32, px from the upper left corner
+    scores2d : (F, P, 17) float32
+    joints3d : (F, P, 17, 3) float32, metres relative to the root (joint 0), camera axes
+    root : (F, P, 3) float32, metres, camera axes, approximate
+    uncertainty : (F, P, 17) float32, metres, 0 or more; NaN where not estimated
+    status : (F, P) strings, each one of `STATUSES`
+    picture_size : width and height, px
+    frame_rate : nominal frames a second, exact
+    provenance : the identity of "input", "settings" and "weights": JSON values only
+    warnings : what the reader of the result should know, one sentence each
+    """
+
+    time_s: np.ndarray
+    ids: np.ndarray
+    keypoints2d: np.ndarray
+    scores2d: np.ndarray
+    joints3d: np.ndarray
+    root: np.ndarray
+    uncertainty: np.ndarray
+    status: np.ndarray
+    picture_size: tuple[int, int]
+    frame_rate: Fraction
+    joint_names: tuple[str, ...] = JOINT_NAMES
+    parents: tuple[int, ...] = PARENTS
+    units: dict[str, str] = field(default_factory=lambda: dict(UNITS))
+    axes: str = AXES
+    program_version: str = field(default_factory=program_version)
+    provenance: dict = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name, (dtype, _) in _ARRAYS.items():
+            setattr(self, name, _as_array(getattr(self, name), dtype, name))
+        try:
+            self.picture_size = tuple(int(n) for n in self.picture_size)
+            self.frame_rate = Fraction(self.frame_rate)
+            self.joint_names = tuple(str(n) for n in self.joint_names)
+            self.parents = tuple(int(n) for n in self.parents)
+            self.warnings = [str(w) for w in self.warnings]
+            # Through JSON at once, so that what a file gives back is equal to what was saved.
+            self.provenance = json.loads(_json(self.provenance, "provenance"))
+            self.units = json.loads(_json(self.units, "units"))
+        except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+            raise Pose3dError(f"result: a field cannot be read: {error}") from None
+        self.validate()
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    @property
+    def frames(self) -> int:
+        """Number of frames F."""
+        return len(self.time_s)
+
+    @property
+    def people(self) -> int:
+        """Number of people P."""
+        return len(self.ids)
+
+    @property
+    def joints_camera(self) -> np.ndarray:
+        """(F, P, 17, 3) float32: joints in camera axes, metres from the camera (approximate)."""
+        return self.joints3d + self.root[..., None, :]
+
+    def validate(self) -> None:
+        """Raise Pose3dError, naming the field, if shapes disagree or a value is not possible."""
+        lengths = {"F": self.time_s.size, "P": self.ids.size, "J": len(self.joint_names)}
+        for name, (_, shape) in _ARRAYS.items():
+            expected = tuple(lengths.get(n, n) for n in shape)
+            found = getattr(self, name).shape
+            if found != expected:
+                letters = ", ".join(map(str, shape))
+                _fail(f"{name} has shape {found}, expected {expected}, which is ({letters})")
+        if not np.isfinite(self.time_s).all() or (np.diff(self.time_s) < 0).any():
+            _fail("time_s must be finite and never decrease")
+        if len(set(self.ids.tolist())) != self.people:
+            _fail(f"ids must differ, found {self.ids.tolist()}")
+        for name in _ARRAYS.keys() - {"time_s", "ids", "status"}:
+            if np.isinf(getattr(self, name)).any():
+                _fail(f"{name} holds an infinite value; use NaN where there is nothing")
+        if (self.uncertainty < 0).any():
+            _fail("uncertainty holds a negative value")
+        _check_status(self.status)
+        if len(self.picture_size) != 2 or min(self.picture_size) < 1:
+            _fail(f"picture_size must be (width, height) in px, not {self.picture_size}")
+        if self.frame_rate <= 0:
+            _fail(f"frame_rate must be above 0, not {self.frame_rate}")
+        joints = lengths["J"]
+        if len(self.parents) != joints or not all(-1 <= p < joints for p in self.parents):
+            _fail(f"parents must hold {joints} joint numbers (-1 for the root)")
+        if not isinstance(self.provenance, dict) or not isinstance(self.units, dict):
+            _fail("provenance and units must be dicts")
+
+    def equals(self, other: object) -> bool:
+        """True if every field is the same; NaN equals NaN."""
+        if not isinstance(other, PoseResult):
+            return False
+        for item in fields(self):
+            a, b = getattr(self, item.name), getattr(other, item.name)
+            if item.name in _ARRAYS:
+                if not np.array_equal(a, b, equal_nan=a.dtype.kind == "f"):
+                    return False
+            elif a != b:
+                return False
+        return True
+
+    __eq__ = equals
+
+    def save(self, path: str | os.PathLike) -> Path:
+        """Write one .npz file: the arrays, and a JSON header under the name "header".
+
+        The file appears whole or not at all, and equal results give equal bytes.
+
+        Raises
+        ------
+        Pose3dError
+            if a field is not valid or the file cannot be written (no folder, no room, no right).
+        """
+        self.validate()
+        header = {
+            "format": FILE_FORMAT,
+            "version": FILE_VERSION,
+            "frame_rate": f"{self.frame_rate.numerator}/{self.frame_rate.denominator}",
+            "statuses": list(STATUSES),
+        }
+        for item in fields(self):
+            if item.name not in _ARRAYS:
+                header.setdefault(item.name, getattr(self, item.name))
+        text = _json(header, "header")
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        # One byte a frame and person; the words are in the header.
+        arrays["status"] = np.array(
+            [STATUSES.index(s) for s in self.status.ravel().tolist()], np.uint8
+        ).reshape(self.status.shape)
+        arrays["header"] = np.frombuffer(text.encode(), np.uint8)
+        # In memory first: a zip file that runs out of disk complains again when it is collected.
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **arrays)
+        path = Path(path)
+        # Beside its place, so that the rename cannot cross file systems.
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            try:
+                part.write_bytes(buffer.getbuffer())
+                os.replace(part, path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            raise Pose3dError(f"{path}: cannot write the result: {reason}") from None
+        return path
+
+
+def load_result(path: str | os.PathLike) -> PoseResult:
+    """Read a result that `PoseResult.save` wrote; nothing in the file is ever executed.
+
+    Raises
+    ------
+    Pose3dError
+        if there is no such file, or it is damaged, not a result, or of another version.
+    """
+    path = Path(path)
+    try:
+        # Opened here: np.load leaves the file open when the zip inside is damaged.
+        with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:
+            contents = {name: file[name] for name in file.files}
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise Pose3dError(f"{path}: cannot read the result: {reason}") from None
+    except Exception:  # a damaged zip fails in a dozen ways (zlib, struct, BadZipFile, ...)
+        raise Pose3dError(
+            f"{path}: not a pose3d result, or damaged; process the video again"
+        ) from None
+    try:
+        header = json.loads(bytes(contents["header"]))
+        found = (header["format"], header["version"])
+    except (KeyError, ValueError, TypeError):
+        raise Pose3dError(
+            f"{path}: not a pose3d result (no header); give a .npz written by pose3d"
+        ) from None
+    if found != (FILE_FORMAT, FILE_VERSION):
+        raise Pose3dError(
+            f"{path}: format {found[0]!r} version {found[1]!r}, this program reads "
+            f"{FILE_FORMAT!r} version {FILE_VERSION}; process the video again"
+        )
+    try:
+        words = np.array(header["statuses"], _STATUS_DTYPE)
+        values = {name: contents[name] for name in _ARRAYS}
+        values["status"] = words[values["status"]]
+        for item in fields(PoseResult):
+            if item.name not in _ARRAYS:
+                values[item.name] = header[item.name]
+        return PoseResult(**values)
+    except Pose3dError as error:
+        raise Pose3dError(f"{path}: {error}") from None
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise Pose3dError(
+            f"{path}: the result is incomplete ({_one_line(error)}); process the video again"
+        ) from None
+
+
+def _fail(what: str) -> None:
+    raise Pose3dError(f"result: {what}")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:120] or type(error).__name__
+
+
+def _check_status(status: np.ndarray) -> None:
+    unknown = sorted({str(s) for s in status.ravel().tolist()} - set(STATUSES))
+    if unknown:
+        _fail(f"status {unknown[0]!r} is not one of {', '.join(STATUSES)}")
+
+
+def _as_array(values: object, dtype: np.dtype, name: str) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+        if name == "status":
+            _check_status(array)  # before the conversion, which would cut long words silently
+        if name == "ids" and array.size and array.dtype.kind not in "iu":
+            _fail(f"ids must be whole numbers, not {array.dtype}")
+        return np.ascontiguousarray(array, dtype)
+    except (TypeError, ValueError) as error:
+        raise Pose3dError(f"result: {name} cannot be an array: {_one_line(error)}") from None
+
+
+def _json(value: object, name: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise Pose3dError(f"result: {name} holds what JSON cannot: {_one_line(error)}") from None

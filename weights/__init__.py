@@ -1,0 +1,1 @@
+"""Trained weights shipped with pose3d, and the safe reading of weight files."""
