@@ -38,12 +38,12 @@ class Convention:
 
     normalisation : "screen" or "person" (lifters3d.normalisation)
     joints : "derived" (lifters3d.skeleton.derive_trunk) or "h36m" (all 17 as they are)
-    frame_rate : frames per second of the training sequences
+    frame_rate : frames per second of the training sequences, None if any will do
     """
 
     normalisation: Literal["screen", "person"] = "screen"
     joints: Literal["derived", "h36m"] = "h36m"
-    frame_rate: float = 50.0
+    frame_rate: float | None = None
 
 
 def names() -> list[str]:

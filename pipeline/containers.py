@@ -141,6 +141,10 @@ class Source:
                 yield from self._decode(packet)
         yield from self._decode(None)
 
+    def _stamps_are_wrong(self) -> bool:
+        # AVI stores none; libavformat numbers its frames in decoding order.
+        return self.container.format.name == "avi" and self.stream.codec_context.has_b_frames
+
     def _decode(self, packet: av.Packet | None) -> list[av.VideoFrame]:
         try:
             frames = self.stream.decode(packet)
@@ -149,7 +153,10 @@ class Source:
         except (av.FFmpegError, OSError):
             self.errors += 1
             return []
-        self.errors += sum(frame.is_corrupt for frame in frames)
+        for frame in frames:
+            self.errors += frame.is_corrupt
+            if self._stamps_are_wrong():
+                frame.pts = None
         return frames
 
     def timed_frames(self, origin: int) -> Iterator[tuple[float, av.VideoFrame]]:

@@ -1,1 +1,49 @@
-""""""
+"""pose3d: video of people to 3D skeletons.
+
+    from pose3d import estimate
+    result = estimate("clip.mp4", lifter="mixste")
+    result.joints3d  # (frames, people, 17, 3) metres
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.progress import Progress
+from pipeline.result import PoseResult, load_result
+from pipeline.settings import Settings, make_settings
+from weights.errors import Pose3dError
+
+__all__ = ["Pose3dError", "PoseResult", "Settings", "estimate", "load_result"]
+
+
+def estimate(
+    video: str | Path,
+    *,
+    config: str | Path | None = None,
+    progress: Progress | None = None,
+    **settings: object,
+) -> PoseResult:
+    """Estimate the 3D poses in a video, as ``pose3d video`` does, without rendering.
+
+    Parameters
+    ----------
+    video : path of a video file
+    config : a TOML file with settings
+    progress : told how far the work is; see ``pipeline.progress.Progress``
+    settings : names and values of ``Settings``, over those of ``config``:
+        ``estimate("clip.mp4", lifter="mixste", start=2.0, end=7.5, device="cpu")``
+
+    Returns
+    -------
+    PoseResult with every frame of the video; ``result.save("clip.npz")`` writes it.
+
+    Raises
+    ------
+    Pose3dError
+        One line for whatever the caller can mend: no such file, unknown lifter, ...
+    """
+    # Imported here: the networks' libraries take seconds, and not every use of pose3d needs them.
+    from pipeline.process import estimate as run
+
+    return run(video, make_settings(config, **settings), progress)

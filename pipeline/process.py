@@ -1,0 +1,229 @@
+"""A video from end to end: two streaming passes, decode -> 2D, then (lifted) decode -> draw."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import torch
+
+import lifters3d
+from detectors2d.mediapipe import MediaPipePose
+from lifters3d.skeleton import LIMB_JOINTS
+from pipeline.cleaning import fill_gaps, segments
+from pipeline.joints import coco_to_h36m
+from pipeline.lifting import focal_length, lift_sequence
+from pipeline.progress import Progress, Silence
+from pipeline.rendering.video import render_video
+from pipeline.result import PoseResult
+from pipeline.settings import Settings
+from pipeline.tracking import split_at_jumps
+from pipeline.video import VideoInfo, VideoReader, prefetch
+from pipeline.world import root_path
+from weights.errors import Pose3dError
+
+# Below this mean score of the limb joints a frame is marked low_confidence.
+LOW_CONFIDENCE = 0.35
+
+
+@dataclass(frozen=True)
+class Detections:
+    """The first pass: a few numbers a frame. keypoints (F, 17, 2) px H36M, NaN if nobody."""
+
+    time_s: np.ndarray
+    keypoints: np.ndarray
+    scores: np.ndarray
+    warnings: list[str]
+
+
+def estimate(
+    path: str | Path, settings: Settings | None = None, progress: Progress | None = None
+) -> PoseResult:
+    """Everything but the rendering: 2D, tracks, 3D joints and the root's path of a video.
+
+    Raises Pose3dError for whatever the user can mend, before the long work where possible.
+    """
+    settings = settings or Settings()
+    progress = progress or Silence()
+    device = choose_device(settings.device)
+    reader = VideoReader(path, settings.start, settings.end)
+    lifter = lifters3d.load(settings.lifter).to(device)
+    detections = detect(reader, settings, progress)
+    return lift(detections, reader.info, lifter, settings, progress)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What ``process_video`` made, and where it is (``video`` is None without rendering)."""
+
+    result: PoseResult
+    result_path: Path
+    video_path: Path | None
+
+
+def process_video(
+    path: str | Path,
+    folder: str | Path,
+    settings: Settings | None = None,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Estimate, save ``<name>_pose3d.npz`` in ``folder`` and render ``<name>_pose3d.mp4`` there.
+
+    Each file appears when it is whole; the result is saved before rendering begins.
+    """
+    settings = settings or Settings()
+    progress = progress or Silence()
+    folder = ready_folder(folder)
+    path = Path(path)
+    result = estimate(path, settings, progress)
+    result_path = result.save(folder / f"{path.stem}_pose3d.npz")
+    if not settings.render:
+        return Outcome(result, result_path, None)
+    video_path = folder / f"{path.stem}_pose3d.mp4"
+    render_video(result, path, video_path, progress)
+    return Outcome(result, result_path, video_path)
+
+
+def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
+    """Decode a video and find one person's keypoints in every frame."""
+    info = reader.info
+    progress.stage("2D keypoints", _expected_frames(info, settings))
+    times, keypoints, scores = [], [], []
+    absent = np.full((17, 2), np.nan, np.float32), np.zeros(17, np.float32)
+    with MediaPipePose() as detector, closing(prefetch(reader)) as frames:
+        for frame in frames:
+            found = detector.detect(frame.image)
+            points, score = (found.keypoints, found.scores) if found else absent
+            times.append(frame.time_s)
+            keypoints.append(points)
+            scores.append(score)
+            progress.advance()
+    if not times:
+        raise Pose3dError(f"{info.path}: no frame could be decoded in the chosen range")
+    points, score = coco_to_h36m(np.stack(keypoints), np.stack(scores))
+    warnings = [reader.warning] if reader.warning else []
+    return Detections(np.array(times), points, score, warnings)
+
+
+def lift(
+    detections: Detections,
+    info: VideoInfo,
+    lifter: torch.nn.Module,
+    settings: Settings,
+    progress: Progress,
+) -> PoseResult:
+    """Detections of one person to the result: gaps bridged, every unbroken stretch lifted."""
+    time_s, size = detections.time_s, (info.width, info.height)
+    count = len(time_s)
+    progress.stage("3D lifting", count)
+    found = np.isfinite(detections.keypoints).all(axis=(1, 2))
+    keypoints = np.full((count, 17, 2), np.nan, np.float32)
+    scores = np.where(found[:, None], detections.scores, np.nan).astype(np.float32)
+    joints3d = np.full((count, 17, 3), np.nan, np.float32)
+    interpolated = np.zeros(count, bool)
+    stretch = split_at_jumps(detections.keypoints, found, time_s)
+    for number in range(stretch.max() + 1):
+        own = stretch == number
+        filled, bridged = fill_gaps(detections.keypoints, own, time_s, settings.max_gap)
+        filled_scores, _ = fill_gaps(detections.scores, own, time_s, settings.max_gap)
+        # What another person's frames interrupt is not bridged.
+        bridged &= stretch < 0
+        own |= bridged
+        keypoints[own], scores[own] = filled[own], filled_scores[own]
+        interpolated |= bridged
+        for start, stop in segments(own):
+            joints3d[start:stop] = lift_sequence(
+                lifter,
+                keypoints[start:stop],
+                time_s[start:stop],
+                size,
+                fov_degrees=settings.fov,
+                flip_average=settings.flip,
+            )
+            progress.advance(stop - start)
+    progress.advance(int(count - np.isfinite(joints3d[:, 0, 0]).sum()))
+
+    present = found | interpolated
+    status = np.full(count, "not_visible", "<U14")
+    weak = np.nan_to_num(scores[:, list(LIMB_JOINTS)]).mean(axis=1) < LOW_CONFIDENCE
+    status[present] = np.where(weak[present], "low_confidence", "ok")
+    status[interpolated] = "interpolated"
+    step_s = float(np.median(np.diff(time_s))) if count > 1 else float(1 / info.frame_rate)
+    focal = focal_length(size, settings.fov)
+    root = root_path(joints3d, keypoints, scores, focal, size, step_s)
+    warnings = list(detections.warnings)
+    if not present.any():
+        warnings.append("no person was found in any frame")
+    people = slice(None), None
+    return PoseResult(
+        time_s=time_s,
+        ids=np.array([1]),
+        keypoints2d=keypoints[people],
+        scores2d=scores[people],
+        joints3d=joints3d[people],
+        root=root[people],
+        uncertainty=np.full((count, 1, 17), np.nan, np.float32),
+        status=status[people],
+        picture_size=size,
+        frame_rate=Fraction(info.frame_rate),
+        provenance={
+            "input": identify(info.path),
+            "settings": settings.as_dict(),
+            "weights": {"lifter": lifter.weights_identity, "pose2d": "mediapipe"},
+            "focal_px": focal,
+        },
+        warnings=warnings,
+    )
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device behind "auto", "cpu", "cuda" or "cuda:N"; Pose3dError if it is not there."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, number = wanted.partition(":")
+    if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+        raise Pose3dError(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise Pose3dError(
+            f"device '{wanted}' is not there: {torch.cuda.device_count()} CUDA devices are "
+            "visible to PyTorch; use --device cpu"
+        )
+    return torch.device(wanted)
+
+
+def ready_folder(folder: str | Path) -> Path:
+    """Make the folder if need be, and make sure that files can be written there."""
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise Pose3dError(
+            f"cannot write in {folder}: {os.strerror(error.errno or 0)}; choose another --output"
+        ) from None
+    return folder
+
+
+def identify(path: str | Path) -> dict:
+    """Name, size and SHA-256 of a file, read in pieces."""
+    path = Path(path)
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 22):
+            digest.update(piece)
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _expected_frames(info: VideoInfo, settings: Settings) -> int | None:
+    """About how many frames the reader will give: for progress only."""
+    if info.duration_s is None:
+        return None
+    end = info.duration_s if settings.end is None else min(settings.end, info.duration_s)
+    return max(1, round((end - (settings.start or 0)) * info.frame_rate))

@@ -1,0 +1,77 @@
+"""The ``pose3d`` command: sub-commands, exit codes, and errors in one line.
+
+Exit codes: 0 all done; 2 bad input or usage; 1 a fault of the program; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+
+import typer
+
+from pose3d import terminal
+from pose3d.video import video
+from weights.errors import Pose3dError
+
+app = typer.Typer(
+    name="pose3d",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from pipeline.result import program_version
+
+        print(f"pose3d {program_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(
+        False, "--version", help="Show the version.", callback=_show_version, is_eager=True
+    ),
+) -> None:
+    """Turns videos of people into 3D skeletons."""
+
+
+def _guarded(command: Callable) -> Callable:
+    """The command with every failure as one line and an exit code; nobody sees a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: object, **options: object) -> None:
+        try:
+            command(*args, **options)
+        except Pose3dError as error:
+            terminal.fail(str(error))
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            terminal.fail("interrupted; files that were finished remain")
+            raise typer.Exit(130) from None
+        except typer.Exit:
+            raise
+        except Exception as error:
+            if options.get("verbose"):
+                traceback.print_exc()
+            terminal.fail(
+                f"a fault in pose3d: {type(error).__name__}: {error} "
+                "(--verbose shows where; please report it)"
+            )
+            raise typer.Exit(1) from None
+
+    return guarded
+
+
+app.command("video")(_guarded(video))
+
+
+def main() -> None:
+    """Entry point of the command."""
+    sys.exit(app(prog_name="pose3d"))
