@@ -27,8 +27,8 @@ class MixSTE(nn.Module):
     mlp_ratio : hidden width of the feed-forward layers over ``width``
     drop_path : stochastic depth of the last pair in training, growing linearly from 0
 
-    ``forward``: normalised 2D keypoints (B, T, J, 2) -> joints (B, T, J, 3) in metres, root-relative
-    (the root itself is predicted too; callers subtract it), camera axes, all frames at once.
+    ``forward``: normalised 2D keypoints (B, T, J, 2) -> joints (B, T, J, 3) in metres,
+    root-relative (the root itself is predicted too; callers subtract it), all frames at once.
     """
 
     output = "sequence"

@@ -1,4 +1,4 @@
-"""The settings of a run: one typed object, the same names in the command, in TOML files and here."""
+"""The settings of a run: one typed object; the command and TOML files use the same names."""
 
 from __future__ import annotations
 
@@ -44,9 +44,7 @@ class Settings:
         _number("start", self.start, 0, math.inf, optional=True)
         _number("end", self.end, 0, math.inf, optional=True)
         if self.end is not None and self.end <= (self.start or 0):
-            raise Pose3dError(
-                f"end ({self.end:g} s) must be after start ({self.start or 0:g} s)"
-            )
+            raise Pose3dError(f"end ({self.end:g} s) must be after start ({self.start or 0:g} s)")
         _require(isinstance(self.device, str), "device", self.device, "auto, cpu, cuda or cuda:N")
         _number("fov", self.fov, 5, 170, optional=True)
         _require(isinstance(self.flip, bool), "flip", self.flip, "true or false")

@@ -1,8 +1,8 @@
 """pose3d: video of people to 3D skeletons.
 
-    from pose3d import estimate
-    result = estimate("clip.mp4", lifter="mixste")
-    result.joints3d  # (frames, people, 17, 3) metres
+from pose3d import estimate
+result = estimate("clip.mp4", lifter="mixste")
+result.joints3d  # (frames, people, 17, 3) metres
 """
 
 from __future__ import annotations

@@ -14,9 +14,7 @@ WHAT, RUN = "What to do", "How to run"
 
 
 def video(
-    source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)
-    ],
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for the files that are written.")
     ] = Path("."),

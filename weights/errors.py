@@ -1,4 +1,4 @@
-"""The one error class of the program; it lives in the lowest room so that every room can raise it."""
+"""The one error class of the program, in the lowest room so that every room can raise it."""
 
 
 class Pose3dError(Exception):

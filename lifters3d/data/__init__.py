@@ -1,1 +1,1 @@
-"""Motion-capture data and the virtual cameras and detector noise that turn it into training pairs."""
+"""Motion capture, and the virtual cameras and detector noise that make training pairs of it."""

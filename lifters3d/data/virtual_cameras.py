@@ -44,9 +44,7 @@ def film(poses: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     centre = hip.mean(dim=1)
     distance = torch.exp(draw(math.log(DISTANCE[0]), math.log(DISTANCE[1])))
     azimuth = draw(-math.pi, math.pi)
-    height = torch.where(
-        draw(0, 1) < 0.1, draw(HEIGHT[1], HIGH_CAMERA), draw(HEIGHT[0], HEIGHT[1])
-    )
+    height = torch.where(draw(0, 1) < 0.1, draw(HEIGHT[1], HIGH_CAMERA), draw(HEIGHT[0], HEIGHT[1]))
     height = height.minimum(centre[:, 2] + distance * math.tan(MAX_PITCH))
     position = torch.stack(
         [
