@@ -33,7 +33,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
-        if channels % heads:
+        if heads < 1 or channels % heads:
             raise ValueError(f"channels ({channels}) must be a multiple of heads ({heads})")
         self.heads = heads
         self.qkv = nn.Linear(channels, 3 * channels)

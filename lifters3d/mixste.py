@@ -54,7 +54,7 @@ class MixSTE(nn.Module):
             "heads": heads,
             "mlp_ratio": mlp_ratio,
         }
-        rates = torch.linspace(0, drop_path, depth).tolist()
+        rates = torch.linspace(0, drop_path, depth, device="cpu").tolist()
         self.Spatial_patch_to_embedding = nn.Linear(2, width)
         self.Spatial_pos_embed = nn.Parameter(torch.zeros(1, joints, width))
         self.Temporal_pos_embed = nn.Parameter(torch.zeros(1, frames, width))

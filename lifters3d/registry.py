@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from torch import Tensor, nn
 
@@ -32,6 +33,10 @@ class Lifter(Protocol):
     def __call__(self, keypoints: Tensor) -> Tensor: ...
 
 
+Normalisation = Literal["screen", "person"]
+Joints = Literal["derived", "h36m"]
+
+
 @dataclass(frozen=True)
 class Convention:
     """How a set of weights wants its input.
@@ -41,9 +46,16 @@ class Convention:
     frame_rate : frames per second of the training sequences, None if any will do
     """
 
-    normalisation: Literal["screen", "person"] = "screen"
-    joints: Literal["derived", "h36m"] = "h36m"
+    normalisation: Normalisation = "screen"
+    joints: Joints = "h36m"
     frame_rate: float | None = None
+
+    def __post_init__(self) -> None:
+        for value, kind in ((self.normalisation, Normalisation), (self.joints, Joints)):
+            if value not in get_args(kind):
+                raise ValueError(f"{value!r} is none of {', '.join(get_args(kind))}")
+        if self.frame_rate is not None and not self.frame_rate > 0:
+            raise ValueError(f"a frame rate of {self.frame_rate}")
 
 
 def names() -> list[str]:
@@ -59,8 +71,8 @@ def build(name: str, **config: object) -> nn.Module:
         raise Pose3dError(_unknown(name)) from None
     try:
         lifter = builder(**config)
-    except TypeError as error:
-        raise Pose3dError(f"lifter {name}: {error}") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise Pose3dError(f"lifter {name}: {_one_line(error)}") from None
     lifter.convention = Convention()
     return lifter
 
@@ -75,12 +87,14 @@ def load(source: str | Path) -> nn.Module:
     try:
         lifter = build(header["lifter"], **header["config"])
         lifter.convention = Convention(**header["convention"])
-    except (KeyError, TypeError) as error:
+    except Pose3dError as error:
+        raise Pose3dError(f"{path}: {error}") from None
+    except (KeyError, TypeError, ValueError) as error:
         raise Pose3dError(f"{path}: header of the weights file is not usable ({error})") from None
     try:
         lifter.load_state_dict(tensors, strict=True)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())
+        reason = _one_line(error)
         raise Pose3dError(f"{path}: weights do not fit {header['lifter']}: {reason}") from None
     lifter.weights_identity = {
         "name": str(source) if str(source) in BUILDERS else path.name,
@@ -115,3 +129,8 @@ def _unknown(name: str) -> str:
     close = difflib.get_close_matches(name, BUILDERS, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown lifter '{name}': choose one of {', '.join(names())} or a weights file{hint}"
+
+
+def _one_line(error: Exception) -> str:
+    """torch lists every tensor that does not fit, a line each: the first few are enough."""
+    return textwrap.shorten(str(error), 300, placeholder=" ...")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -52,6 +53,9 @@ def estimate(
     settings = settings or Settings()
     progress = progress or Silence()
     device = choose_device(settings.device)
+    path = Path(path)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise Pose3dError(f"{path} is a pipe or a device; a video is read twice: give a file")
     reader = VideoReader(path, settings.start, settings.end)
     lifter = lifters3d.load(settings.lifter).to(device)
     detections = detect(reader, settings, progress)
@@ -79,13 +83,15 @@ def process_video(
     """
     settings = settings or Settings()
     progress = progress or Silence()
-    folder = ready_folder(folder)
-    path = Path(path)
+    path, folder = Path(path), Path(folder)
+    result_path = folder / f"{path.stem}_pose3d.npz"
+    video_path = folder / f"{path.stem}_pose3d.mp4"
+    check_targets(path, folder, [result_path, video_path] if settings.render else [result_path])
     result = estimate(path, settings, progress)
-    result_path = result.save(folder / f"{path.stem}_pose3d.npz")
+    make_folder(folder)
+    result.save(result_path)
     if not settings.render:
         return Outcome(result, result_path, None)
-    video_path = folder / f"{path.stem}_pose3d.mp4"
     render_video(result, path, video_path, progress)
     return Outcome(result, result_path, video_path)
 
@@ -186,9 +192,9 @@ def choose_device(wanted: str) -> torch.device:
     """The device behind "auto", "cpu", "cuda" or "cuda:N"; Pose3dError if it is not there."""
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, number = wanted.partition(":")
-    if kind not in ("cpu", "cuda") or (number and not (kind == "cuda" and number.isdigit())):
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
         raise Pose3dError(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
+    kind, _, number = wanted.partition(":")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise Pose3dError(
             f"device '{wanted}' is not there: {torch.cuda.device_count()} CUDA devices are "
@@ -197,18 +203,46 @@ def choose_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def ready_folder(folder: str | Path) -> Path:
-    """Make the folder if need be, and make sure that files can be written there."""
-    folder = Path(folder)
+def check_targets(source: Path, folder: Path, targets: list[Path]) -> None:
+    """Make sure, before the long work, that files can be written; leaves nothing behind.
+
+    Raises Pose3dError if the folder cannot be made or written in, if a name is too long or taken
+    by a folder, or if it leads to the source, which would be lost.
+    """
+    try:
+        existing = folder
+        while not existing.exists() and existing != existing.parent:
+            existing = existing.parent
+        if not existing.is_dir():
+            raise Pose3dError(f"{existing} is a file, not a folder; choose another --output")
+        for target in targets:
+            # As long as the longest name that the target has while it is written.
+            prefix, suffix = f".{target.name}.", ".part"
+            with tempfile.NamedTemporaryFile(dir=existing, prefix=prefix, suffix=suffix):
+                pass
+            if target.is_dir():
+                raise Pose3dError(f"{target} is a folder; move it or choose another --output")
+            if target.exists() and source.exists() and target.samefile(source):
+                raise Pose3dError(
+                    f"{target} is the input itself, which would be overwritten; "
+                    "choose another --output"
+                )
+    except OSError as error:
+        raise _unwritable(folder, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it; Pose3dError if that fails."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
     except OSError as error:
-        raise Pose3dError(
-            f"cannot write in {folder}: {os.strerror(error.errno or 0)}; choose another --output"
-        ) from None
-    return folder
+        raise _unwritable(folder, error) from None
+
+
+def _unwritable(folder: Path, error: OSError) -> Pose3dError:
+    return Pose3dError(
+        f"cannot write in {folder}: {os.strerror(error.errno or 0)}; choose another --output"
+    )
 
 
 def identify(path: str | Path) -> dict:

@@ -85,7 +85,7 @@ def read_config(path: str | Path) -> dict:
     """The table of a TOML file."""
     path = Path(path)
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise Pose3dError(f"{path}: no such configuration file") from None
     except OSError as error:

@@ -130,7 +130,7 @@ def place_on_floor(
     -------
     (F, P, 17, 3) float32 metres: x right, y away from the camera, z up; NaN where absent.
     """
-    room = (joints3d + root[:, :, None]) @ room_rotation(up).T.astype(np.float32)
+    room = ((joints3d + root[:, :, None]) @ room_rotation(up).T).astype(np.float32)
     feet = np.minimum(room[:, :, RIGHT[2], 2], room[:, :, LEFT[2], 2])
     window = max(1, round(FLOOR_WINDOW_S / max(frame_step_s, 1e-6)))
     for person in range(room.shape[1]):

@@ -8,13 +8,25 @@ result.joints3d  # (frames, people, 17, 3) metres
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.progress import Progress
-from pipeline.result import PoseResult, load_result
 from pipeline.settings import Settings, make_settings
 from weights.errors import Pose3dError
 
+if TYPE_CHECKING:
+    from pipeline.result import PoseResult, load_result
+
 __all__ = ["Pose3dError", "PoseResult", "Settings", "estimate", "load_result"]
+
+
+def __getattr__(name: str) -> object:
+    # The networks' libraries take seconds to import: not for ``pose3d --help`` or a wrong flag.
+    if name in ("PoseResult", "load_result"):
+        from pipeline import result
+
+        return getattr(result, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def estimate(
@@ -43,7 +55,6 @@ def estimate(
     Pose3dError
         One line for whatever the caller can mend: no such file, unknown lifter, ...
     """
-    # Imported here: the networks' libraries take seconds, and not every use of pose3d needs them.
     from pipeline.process import estimate as run
 
     return run(video, make_settings(config, **settings), progress)

@@ -16,6 +16,9 @@ from pose3d import terminal
 from pose3d.video import video
 from weights.errors import Pose3dError
 
+# Click's, or that of typer's own copy of click, which newer ones have.
+UsageError = typer.BadParameter.__base__
+
 app = typer.Typer(
     name="pose3d",
     no_args_is_help=True,
@@ -74,4 +77,11 @@ app.command("video")(_guarded(video))
 
 def main() -> None:
     """Entry point of the command."""
-    sys.exit(app(prog_name="pose3d"))
+    try:
+        code = app(prog_name="pose3d", standalone_mode=False)
+    except UsageError as error:
+        code = 2
+        if message := error.format_message():  # empty where help was shown instead
+            command = error.ctx.command_path if error.ctx else "pose3d"
+            terminal.fail(f"{message.rstrip('.')}; {command} --help shows the usage")
+    sys.exit(code)

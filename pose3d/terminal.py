@@ -15,7 +15,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-errors = Console(stderr=True, soft_wrap=True, highlight=False)
+# No markup, no emoji: names of files may hold [brackets] and :colons:.
+errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 class _Speed(TextColumn):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from weights.errors import Pose3dError
@@ -50,10 +51,21 @@ def write_weights(
         for key, tensor in tensors.items()
     }
     unfinished = path.with_name(f".{path.name}.part")
-    save_file(kept, unfinished, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-    os.replace(unfinished, path)
+    # Not save_file: its files are readable by their owner only.
+    content = save(kept, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    except OSError as error:
+        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 def read_checkpoint(path: str | Path) -> dict:
     """A training checkpoint of ours; never runs code that a file may hold."""
-    return torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise Pose3dError(f"{path}: no such checkpoint") from None
+    # A damaged file makes torch raise nearly anything.
+    except (OSError, EOFError, RuntimeError, LookupError, ValueError, pickle.UnpicklingError):
+        raise Pose3dError(f"{path}: not a training checkpoint of pose3d, or damaged") from None

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lifters3d.data.mocap17 import Mocap
 from lifters3d.skeleton import LEFT, MIRROR, PARENTS, RIGHT
+from weights.errors import Pose3dError
 
 UPPER_BODY = (7, 8, 9, 10, 11, 12, 13, 14, 15, 16)
 
@@ -47,6 +48,8 @@ class WindowSampler:
     """
 
     def __init__(self, mocap: Mocap, frames: int, device: torch.device | str = "cpu") -> None:
+        if not mocap.table:
+            raise Pose3dError("there are no motion-capture clips to draw from")
         self.positions = torch.from_numpy(mocap.positions).to(device)
         spans = torch.from_numpy(mocap.spans).to(device)
         self.start, self.length = spans[:, 0], spans[:, 1] - spans[:, 0]

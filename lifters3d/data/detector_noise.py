@@ -36,7 +36,8 @@ def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
 
     Returns
     -------
-    (B, T, 17, 2) in the same unit. One window in ten is left exact.
+    (B, T, 17, 2) in the same unit. One window in ten has no errors of position, but may still have
+    swapped, merged or lost joints and gaps.
     """
     count, frames = screen.shape[:2]
     device = screen.device

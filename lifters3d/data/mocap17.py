@@ -2,13 +2,15 @@
 
 A file holds ``length`` (clips,) frames a clip, ``root_mm`` and ``rel_half_mm`` (channels, frames):
 time differences of the Hip in millimetres and of the other 16 joints relative to it in half
-millimetres (the code starts anew at zero before the first clip and runs through), and ``table``,
-one JSON record a clip.
+millimetres (the first frame of every clip is its difference from zero), and ``table``, one JSON
+record a clip.
 """
 
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,8 +51,22 @@ def load_mocap(path: str | Path) -> Mocap:
             table = json.loads(str(archive["table"]))
     except FileNotFoundError:
         raise Pose3dError(f"{path}: no such file; give the path of a mocap17 .npz file") from None
-    except (OSError, ValueError, KeyError) as error:
+    except (
+        OSError,
+        EOFError,
+        TypeError,  # a lone array (.npy) is no archive
+        ValueError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
         raise Pose3dError(f"{path}: not a mocap17 file ({error})") from None
+    if length.ndim != 1 or (length < 1).any():
+        raise Pose3dError(f"{path}: damaged mocap17 file: clips without frames")
+    if not isinstance(table, list) or not all(
+        isinstance(row, dict) and {"source", "fidelity"} <= row.keys() for row in table
+    ):
+        raise Pose3dError(f"{path}: damaged mocap17 file: a clip lacks its source or fidelity")
     frames = int(length.sum())
     if root.shape != (3, frames) or relative.shape != (48, frames) or len(table) != len(length):
         raise Pose3dError(

@@ -77,7 +77,10 @@ def train(recipe: Recipe) -> Path:
     ).to(device)
     lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
     if recipe.init:
-        lifter.load_state_dict(stretch_to(recipe.init, lifter))
+        try:
+            lifter.load_state_dict(stretch_to(recipe.init, lifter))
+        except RuntimeError:
+            raise Pose3dError(f"{recipe.init}: of another width, depth or lifter") from None
     else:
         spread_embeddings(lifter)
     averaged = {key: value.detach().clone() for key, value in lifter.state_dict().items()}
@@ -92,7 +95,12 @@ def train(recipe: Recipe) -> Path:
     checkpoint = folder / "checkpoint.pt"
     if checkpoint.exists():
         saved = read_checkpoint(checkpoint)
-        lifter.load_state_dict(saved["lifter"])
+        try:
+            lifter.load_state_dict(saved["lifter"])
+        except RuntimeError:
+            raise Pose3dError(
+                f"{checkpoint}: of another network; give its settings or another --output"
+            ) from None
         optimiser.load_state_dict(saved["optimiser"])
         averaged = {key: value.to(device) for key, value in saved["averaged"].items()}
         generator.set_state(saved["data_state"])
@@ -187,13 +195,16 @@ def save_checkpoint(
 
 def with_weights(recipe: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
     """The recipe's lifter with given weights, in evaluation mode."""
-    lifter = lifters3d.build(
-        recipe.lifter,
-        frames=recipe.frames,
-        width=recipe.width,
-        depth=recipe.depth,
-        heads=recipe.heads,
-    )
+    # Fresh weights are drawn at random: the training's own draws must not feel it, or a resumed
+    # run would differ from an unbroken one.
+    with torch.random.fork_rng(devices=[]):
+        lifter = lifters3d.build(
+            recipe.lifter,
+            frames=recipe.frames,
+            width=recipe.width,
+            depth=recipe.depth,
+            heads=recipe.heads,
+        )
     lifter.load_state_dict(tensors)
     lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
     return lifter.to(recipe.device).eval()

@@ -1,0 +1,1 @@
+"""Makes ``tests`` importable from every room: ``from tests.filling import filled``."""
