@@ -113,7 +113,7 @@ def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detec
     if not times:
         raise Pose3dError(f"{info.path}: no frame could be decoded in the chosen range")
     points, score = coco_to_h36m(np.stack(keypoints), np.stack(scores))
-    warnings = [reader.warning] if reader.warning else []
+    warnings = [_in_unicode(reader.warning)] if reader.warning else []
     return Detections(np.array(times), points, score, warnings)
 
 
@@ -211,10 +211,10 @@ def check_targets(source: Path, folder: Path, targets: list[Path]) -> None:
     """
     try:
         existing = folder
-        while not existing.exists() and existing != existing.parent:
+        while not os.path.lexists(existing) and existing != existing.parent:
             existing = existing.parent
         if not existing.is_dir():
-            raise Pose3dError(f"{existing} is a file, not a folder; choose another --output")
+            raise Pose3dError(f"{existing} is not a folder; choose another --output")
         for target in targets:
             # As long as the longest name that the target has while it is written.
             prefix, suffix = f".{target.name}.", ".part"
@@ -252,7 +252,13 @@ def identify(path: str | Path) -> dict:
     with path.open("rb") as file:
         while piece := file.read(1 << 22):
             digest.update(piece)
-    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    name = _in_unicode(path.name)
+    return {"name": name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def _in_unicode(text: str) -> str:
+    """Names of files may hold bytes that are no UTF-8 (old archives), which JSON cannot."""
+    return os.fsencode(text).decode("utf-8", "replace")
 
 
 def _expected_frames(info: VideoInfo, settings: Settings) -> int | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, percentile_filter
+from scipy.ndimage import gaussian_filter1d, median_filter
 
 from lifters3d.skeleton import HIP, LEFT, LIMB_JOINTS, RIGHT, THORAX
 from pipeline.cleaning import segments
@@ -116,8 +116,9 @@ def place_on_floor(
 ) -> np.ndarray:
     """Joints in a room whose floor is z = 0.
 
-    The floor under each person is the low envelope of the feet over some seconds: jumps stay
-    jumps, while errors of the root's depth and movements of the camera do not lift people up.
+    The floor under each person is the usual height of the lower foot over some seconds, because
+    one foot is on the floor most of the time: jumps stay jumps, while errors of the root's depth
+    and movements of the camera do not lift people up. Nobody sinks into it.
 
     Parameters
     ----------
@@ -135,7 +136,8 @@ def place_on_floor(
     window = max(1, round(FLOOR_WINDOW_S / max(frame_step_s, 1e-6)))
     for person in range(room.shape[1]):
         for start, stop in segments(np.isfinite(feet[:, person])):
-            low = percentile_filter(feet[start:stop, person], 10, size=window, mode="nearest")
-            floor = gaussian_filter1d(low, window / 6, mode="nearest") - ANKLE_HEIGHT
-            room[start:stop, person, :, 2] -= floor[:, None]
+            lower = feet[start:stop, person]
+            usual = median_filter(lower, size=window, mode="nearest")
+            floor = np.minimum(gaussian_filter1d(usual, window / 6, mode="nearest"), lower)
+            room[start:stop, person, :, 2] -= floor[:, None] - ANKLE_HEIGHT
     return room

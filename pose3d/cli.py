@@ -77,6 +77,8 @@ app.command("video")(_guarded(video))
 
 def main() -> None:
     """Entry point of the command."""
+    # Paths are printed as they are, even where their bytes are no text.
+    sys.stdout.reconfigure(errors="surrogateescape")
     try:
         code = app(prog_name="pose3d", standalone_mode=False)
     except UsageError as error:

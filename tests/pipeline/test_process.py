@@ -224,6 +224,11 @@ def test_range(tmp_path, pose, clip, tiny, start, end, first, count):
     with av.open(str(outcome.video_path)) as container:
         sound = container.streams.audio[0]
         assert float(sound.duration * sound.time_base) == pytest.approx(count / 10, abs=0.06)
+        # The loudness of the tone tells its time in the source: from 0.1 to 0.9 over 2 s.
+        frames = [f for f in container.decode(sound) if f.pts * f.time_base >= 0.02]
+        wave = np.concatenate([f.to_ndarray()[0] for f in frames])[:2400]
+        moment = first / 10 + float(frames[0].pts * frames[0].time_base) + 0.025
+        assert np.sqrt(2) * wave.std() == pytest.approx(0.1 + 0.8 * moment / 2, rel=0.1)
 
 
 def test_range_outside_of_the_video(tmp_path, pose, clip, tiny):
@@ -398,13 +403,14 @@ def test_lifters_that_are_none(tmp_path, pose, clip, tiny):
 def test_targets_that_cannot_be_written(tmp_path, pose, clip, tiny):
     path, settings = clip(), Settings(lifter=tiny)
     (tmp_path / "file").touch()
-    assert "is a file" in refused(path, tmp_path / "file", settings, pose)
-    assert "is a file" in refused(path, tmp_path / "file" / "deeper", settings, pose)
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    for folder in (tmp_path / "file", tmp_path / "file" / "deeper", tmp_path / "link"):
+        assert "is not a folder" in refused(path, folder, settings, pose)
     (tmp_path / "out" / "clip_pose3d.mp4").mkdir(parents=True)
     assert "clip_pose3d.mp4 is a folder" in refused(path, tmp_path / "out", settings, pose)
     long = path.rename(path.with_name("n" * 240 + ".mp4"))
     assert "File name too long" in refused(long, tmp_path, settings, pose)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", long.name, "out"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link", long.name, "out"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
