@@ -21,6 +21,9 @@ BIAS = 0.009  # constant over a window: where the detector puts a joint on this 
 DRIFT = 0.009  # correlated over about a third of a second
 JITTER = 0.003  # frame to frame
 JOINT_FACTOR = (1, 1.2, 1.2, 1.4, 1.2, 1.2, 1.4, 1, 1, 0.8, 1, 1, 1.2, 1.5, 1, 1.2, 1.5)
+# Joints that a detector puts elsewhere together, because it means another point of the body by the
+# same name: both hips, both shoulders, the nose. Bias and drift as above, on top of them.
+SHARED = (((1, 4), 0.016, 0.012), ((11, 14), 0.012, 0.005), ((9,), 0.016, 0.004))
 
 ARMS = (11, 12, 13, 14, 15, 16)
 LEGS = (1, 2, 3, 4, 5, 6)
@@ -54,6 +57,10 @@ def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
     noise = BIAS * normal(count, 1, 17, 2)
     noise = noise + DRIFT * _drift(normal(count, frames, 17, 2), rate=0.9)
     noise = noise + JITTER * normal(count, frames, 17, 2)
+    for joints, bias, drift in SHARED:
+        shift = bias * normal(count, 1, 1, 2)
+        shift = shift + drift * _drift(normal(count, frames, 1, 2), rate=0.9)
+        noise[:, :, list(joints)] += shift
     noisy = screen + noise * factor * height
 
     runs = _Runs(count, frames, generator)
