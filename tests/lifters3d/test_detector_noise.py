@@ -29,10 +29,9 @@ def test_errors_are_those_of_detectors(detected):
     error = (noisy - exact).norm(dim=-1) / (HEIGHT * PIXELS)
     assert 0.01 < error.median() < 0.025
     assert 0.9 < (error < 0.05).float().mean() < 0.98
-    # The order that MediaPipe shows on rendered people with exact truth: hips and nose mean other
-    # points of the body to it, wrists move fast, knees are easy.
-    hips, nose, wrists, knees = (error[..., j].median() for j in ([1, 4], 9, [13, 16], [2, 5]))
-    assert min(hips, nose) > wrists > knees
+    # MediaPipe on rendered people: hips are the worst (it means another point), then the fast wrists.
+    wrists, hips, nose = (error[..., j].median() for j in ([13, 16], [1, 4], 9))
+    assert hips > wrists > nose
     untouched = (error == 0).float().mean((1, 2)) > 0.5
     assert 0.07 < untouched.float().mean() < 0.13
 
