@@ -7,12 +7,12 @@ import json
 import os
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
 
 from lifters3d.skeleton import JOINT_NAMES, PARENTS
+from pipeline.version import VERSION
 from weights.errors import Pose3dError
 
 STATUSES: tuple[str, ...] = ("ok", "interpolated", "low_confidence", "not_visible", "decode_error")
@@ -40,14 +40,6 @@ _ARRAYS: dict[str, tuple[np.dtype, tuple[str | int, ...]]] = {
     "uncertainty": (np.dtype("<f4"), ("F", "P", "J")),
     "status": (_STATUS_DTYPE, ("F", "P")),
 }
-
-
-def program_version() -> str:
-    """The installed version of pose3d, or "unknown" when run from a tree that is not installed."""
-    try:
-        return version("pose3d")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(eq=False)
@@ -87,7 +79,7 @@ class PoseResult:
     parents: tuple[int, ...] = PARENTS
     units: dict[str, str] = field(default_factory=lambda: dict(UNITS))
     axes: str = AXES
-    program_version: str = field(default_factory=program_version)
+    program_version: str = VERSION
     provenance: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 

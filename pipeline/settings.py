@@ -65,6 +65,8 @@ def make_settings(config: str | Path | None = None, **given: object) -> Settings
     """Settings from the defaults, a TOML file over them, and given values (not None) over both."""
     values = read_config(config) if config is not None else {}
     values |= {name: value for name, value in given.items() if value is not None}
+    if isinstance(values.get("lifter"), Path):
+        values["lifter"] = str(values["lifter"])
     for name in values:
         if name not in Settings.names():
             close = difflib.get_close_matches(name, Settings.names(), n=1)

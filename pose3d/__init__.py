@@ -12,12 +12,16 @@ from typing import TYPE_CHECKING
 
 from pipeline.progress import Progress
 from pipeline.settings import Settings, make_settings
+from pipeline.version import VERSION
 from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
     from pipeline.result import PoseResult, load_result
 
-__all__ = ["Pose3dError", "PoseResult", "Settings", "estimate", "load_result"]
+__all__ = ["Pose3dError", "PoseResult", "Settings", "__version__", "estimate", "load_result"]
+
+
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> object:

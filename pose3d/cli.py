@@ -6,12 +6,14 @@ Exit codes: 0 all done; 2 bad input or usage; 1 a fault of the program; 130 inte
 from __future__ import annotations
 
 import functools
+import signal
 import sys
 import traceback
 from collections.abc import Callable
 
 import typer
 
+from pipeline.version import VERSION
 from pose3d import terminal
 from pose3d.video import video
 from weights.errors import Pose3dError
@@ -30,9 +32,7 @@ app = typer.Typer(
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        from pipeline.result import program_version
-
-        print(f"pose3d {program_version()}")
+        print(f"pose3d {VERSION}")
         raise typer.Exit
 
 
@@ -79,6 +79,8 @@ def main() -> None:
     """Entry point of the command."""
     # Paths are printed as they are, even where their bytes are no text.
     sys.stdout.reconfigure(errors="surrogateescape")
+    # Unwinds like any other exit, so that unfinished files are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         code = app(prog_name="pose3d", standalone_mode=False)
     except UsageError as error:

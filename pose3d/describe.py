@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 
 from pipeline.process import choose_device
-from pipeline.result import PoseResult, program_version
+from pipeline.result import PoseResult
 from pipeline.settings import Settings
+from pipeline.version import VERSION
 from pipeline.video import probe
 from pose3d.terminal import errors
 
@@ -26,7 +27,7 @@ def describe_start(source: Path, settings: Settings) -> None:
     chosen = ", ".join(f"{name} {value}" for name, value in settings.as_dict().items())
     errors.print(f"settings: {chosen}")
     errors.print(
-        f"pose3d {program_version()}, torch {torch.__version__}, "
+        f"pose3d {VERSION}, torch {torch.__version__}, "
         f"device {choose_device(settings.device)}, {torch.get_num_threads()} threads"
     )
 

@@ -29,7 +29,7 @@ def test_errors_are_those_of_detectors(detected):
     error = (noisy - exact).norm(dim=-1) / (HEIGHT * PIXELS)
     assert 0.01 < error.median() < 0.025
     assert 0.9 < (error < 0.05).float().mean() < 0.98
-    # MediaPipe on rendered people: hips are the worst (it means another point), then the fast wrists.
+    # MediaPipe on rendered people: hips are worst (it means another point), then the wrists.
     wrists, hips, nose = (error[..., j].median() for j in ([13, 16], [1, 4], 9))
     assert hips > wrists > nose
     untouched = (error == 0).float().mean((1, 2)) > 0.5
