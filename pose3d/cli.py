@@ -1,6 +1,7 @@
 """The ``pose3d`` command: sub-commands, exit codes, and errors in one line.
 
-Exit codes: 0 all done; 2 bad input or usage; 1 a fault of the program; 130 interrupted.
+Exit codes: 0 all done; 2 bad input or usage; 1 a fault of the program; 130 interrupted (143 by
+SIGTERM).
 """
 
 from __future__ import annotations

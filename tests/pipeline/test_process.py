@@ -1,7 +1,6 @@
-"""A video from end to end: with a detector that knows the answer, and once with the real one."""
+"""A video from end to end, with a detector that knows the answer."""
 
 import hashlib
-import os
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -9,82 +8,18 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-import torch
 
 import lifters3d
-from lifters3d.evaluation.metrics import p_mpjpe
-from lifters3d.skeleton import HIP, LIMB_JOINTS
+from lifters3d.skeleton import HIP
 from pipeline.joints import coco_to_h36m
 from pipeline.lifting import lift_sequence
-from pipeline.process import choose_device, estimate, process_video
-from pipeline.rendering.video import render_video
+from pipeline.process import estimate, process_video
 from pipeline.result import load_result
 from pipeline.settings import Settings
 from pipeline.video import VideoReader, probe
-from tests.pipeline.clips import COLOURS, make_clip, quadrant_colours
-from tests.pipeline.fakes import FakePose, save_tiny_lifter, walking
-from weights.errors import Pose3dError
-
-DEMO = Path(__file__).parents[2] / "demos" / "walk.mp4"
-NTSC = Fraction(30000, 1001)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """Path of a quick lifter's weights."""
-    return str(save_tiny_lifter(tmp_path_factory.mktemp("weights") / "tiny.safetensors"))
-
-
-@pytest.fixture
-def pose(monkeypatch):
-    """Puts a FakePose in place of the detector, and gives it."""
-
-    def install(**kwargs):
-        fake = FakePose(**kwargs)
-        monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: fake)
-        return fake
-
-    return install
-
-
-@pytest.fixture
-def clip(tmp_path):
-    def make(name="clip.mp4", **kwargs):
-        return make_clip(tmp_path / name, **{"frames": 12, **kwargs})
-
-    return make
-
-
-class Listener:
-    """A progress that remembers."""
-
-    def __init__(self):
-        self.stages = []
-
-    def stage(self, name, total):
-        self.stages.append([name, total, 0])
-
-    def advance(self, frames=1):
-        self.stages[-1][2] += frames
-
-
-def stamps(path):
-    with av.open(str(path)) as container:
-        packets = container.demux(container.streams.video[0])
-        return sorted(float(p.pts * p.time_base) for p in packets if p.size)
-
-
-def statuses(result):
-    """Runs of equal statuses: [(status, length)]."""
-    words = result.status[:, 0].tolist()
-    runs = []
-    for word in words:
-        if runs and runs[-1][0] == word:
-            runs[-1][1] += 1
-        else:
-            runs.append([word, 1])
-    return [tuple(run) for run in runs]
-
+from tests.pipeline.clips import COLOURS, quadrant_colours
+from tests.pipeline.fakes import walking
+from tests.pipeline.videos import NTSC, stamps
 
 # Every frame, once -------------------------------------------------------------------------------
 
@@ -103,10 +38,10 @@ def statuses(result):
         {"aspect": Fraction(4, 3)},
     ],
 )
-def test_files_of_one_video(tmp_path, pose, clip, tiny, kwargs):
+def test_files_of_one_video(tmp_path, pose, clip, tiny, listener, kwargs):
     path = clip(**kwargs)
     frames = list(VideoReader(path))
-    info, fake, listener = probe(path), pose(), Listener()
+    info, fake = probe(path), pose()
     outcome = process_video(path, tmp_path / "new" / "folder", Settings(lifter=tiny), listener)
     assert outcome.result_path == tmp_path / "new" / "folder" / f"{path.stem}_pose3d.npz"
     assert outcome.video_path == tmp_path / "new" / "folder" / f"{path.stem}_pose3d.mp4"
@@ -231,105 +166,11 @@ def test_range(tmp_path, pose, clip, tiny, start, end, first, count):
         assert np.sqrt(2) * wave.std() == pytest.approx(0.1 + 0.8 * moment / 2, rel=0.1)
 
 
-def test_range_outside_of_the_video(tmp_path, pose, clip, tiny):
-    path = clip()
-    pose()
-    with pytest.raises(Pose3dError, match=r"no frame between 7 s and its end: it lasts 0\.40 s"):
-        process_video(path, tmp_path / "out", Settings(lifter=tiny, start=7.0))
-    assert not (tmp_path / "out").exists()
-
-
 def test_no_render(tmp_path, pose, clip, tiny):
     pose()
     outcome = process_video(clip(), tmp_path / "out", Settings(lifter=tiny, render=False))
     assert outcome.video_path is None
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["clip_pose3d.npz"]
-
-
-# Who is there ------------------------------------------------------------------------------------
-
-
-def test_short_gaps_are_bridged_and_long_ones_are_not(tmp_path, pose, clip, tiny):
-    gone = {0, 1, *range(10, 16), *range(25, 50), 58, 59}
-    pose(absent=gone)
-    path = clip(frames=60, size=(192, 108))
-    outcome = process_video(path, tmp_path / "out", Settings(lifter=tiny, max_gap=0.3))
-    result = outcome.result
-    assert statuses(result) == [
-        ("not_visible", 2),
-        ("ok", 8),
-        ("interpolated", 6),
-        ("ok", 9),
-        ("not_visible", 25),
-        ("ok", 8),
-        ("not_visible", 2),
-    ]
-    nobody = result.status[:, 0] == "not_visible"
-    for array in (result.keypoints2d, result.scores2d, result.joints3d, result.root):
-        assert np.isnan(array[nobody]).all()
-        assert np.isfinite(array[~nobody]).all()
-    ends = result.keypoints2d[[9, 16], 0]
-    np.testing.assert_allclose(
-        result.keypoints2d[12, 0], ends[0] + (ends[1] - ends[0]) * 3 / 7, rtol=1e-5
-    )
-    assert load_result(outcome.result_path) == result
-    assert len(stamps(outcome.video_path)) == 60
-
-
-def test_max_gap_0_bridges_nothing(pose, clip, tiny):
-    pose(absent={5})
-    result = estimate(clip(), Settings(lifter=tiny, max_gap=0.0))
-    assert statuses(result) == [("ok", 5), ("not_visible", 1), ("ok", 6)]
-
-
-@pytest.mark.parametrize("frames", [1, 5, 40])
-def test_nobody_in_the_whole_video(tmp_path, pose, clip, tiny, frames):
-    pose(absent=lambda index: True)
-    outcome = process_video(clip(frames=frames), tmp_path / "out", Settings(lifter=tiny))
-    assert statuses(outcome.result) == [("not_visible", frames)]
-    assert outcome.result.warnings == ["no person was found in any frame"]
-    assert np.isnan(outcome.result.joints3d).all()
-    assert load_result(outcome.result_path) == outcome.result
-    assert len(stamps(outcome.video_path)) == frames
-
-
-def test_somebody_in_a_single_frame(tmp_path, pose, clip, tiny):
-    pose(absent=lambda index: index != 7)
-    outcome = process_video(clip(), tmp_path / "out", Settings(lifter=tiny))
-    assert statuses(outcome.result) == [("not_visible", 7), ("ok", 1), ("not_visible", 4)]
-    assert np.isfinite(outcome.result.root[7]).all()
-
-
-def test_low_scores_are_marked(pose, clip, tiny):
-    pose(scores=0.2, absent={3})
-    result = estimate(clip(), Settings(lifter=tiny))
-    assert statuses(result) == [("low_confidence", 3), ("interpolated", 1), ("low_confidence", 8)]
-    assert np.isfinite(result.joints3d).all()
-
-
-def test_another_person_is_lifted_apart(pose, clip, tiny):
-    """The detector goes over to somebody else: neither is mixed with the other."""
-
-    def place(index, size):
-        return walking(index, size) + (0 if index < 20 else 400)
-
-    path = clip(frames=40, size=(640, 360))
-    pose(place=place, absent=range(18, 20))
-    result = estimate(path, Settings(lifter=tiny))
-    assert statuses(result) == [("ok", 18), ("not_visible", 2), ("ok", 20)]
-    lifter = lifters3d.load(tiny)
-    for frames in (slice(0, 18), slice(20, 40)):
-        alone = lift_sequence(
-            lifter, result.keypoints2d[frames, 0], result.time_s[frames], (640, 360)
-        )
-        np.testing.assert_allclose(result.joints3d[frames, 0], alone, atol=1e-5)
-
-
-def test_joints_far_outside_of_the_picture(tmp_path, pose, clip, tiny):
-    pose(place=lambda index, size: walking(index, size) * 50 - 4000)
-    outcome = process_video(clip(), tmp_path / "out", Settings(lifter=tiny))
-    assert np.isfinite(outcome.result.joints3d).all()
-    assert len(stamps(outcome.video_path)) == 12
 
 
 # Damage ------------------------------------------------------------------------------------------
@@ -355,136 +196,6 @@ def test_a_picture_without_sound_to_the_end(tmp_path, pose, clip, tiny):
     assert len(stamps(made)) == 30
 
 
-# Mistakes, found before the long work ------------------------------------------------------------
-
-
-def refused(path, folder, settings, pose):
-    """The message of a refusal that came before the first picture was looked at."""
-    fake = pose()
-    with pytest.raises(Pose3dError) as caught:
-        process_video(path, folder, settings)
-    assert fake.shapes == []
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def test_inputs_that_are_no_video(tmp_path, pose, tiny):
-    (tmp_path / "empty.mp4").touch()
-    (tmp_path / "text.mp4").write_text("no video\n" * 50)
-    os.mkfifo(tmp_path / "pipe")
-    out = tmp_path / "out"
-    for name, words in {
-        "absent.mp4": "no such file",
-        ".": "is a folder",
-        "empty.mp4": "is empty",
-        "text.mp4": "not a video",
-        "pipe": "is a pipe",
-    }.items():
-        message = refused(tmp_path / name, out, Settings(lifter=tiny), pose)
-        assert words in message
-        assert str(tmp_path) in message
-    assert not out.exists()
-
-
-def test_lifters_that_are_none(tmp_path, pose, clip, tiny):
-    path, out = clip(), tmp_path / "out"
-    other = tmp_path / "notes.safetensors"
-    other.write_text("these are no weights")
-    for lifter, words in {
-        "mixst": "choose one of .*mixste.*did you mean mixste",
-        "absent.safetensors": "no such weights file",
-        str(other): "not a readable safetensors file",
-        str(tmp_path): "no such weights file",
-    }.items():
-        assert re.search(words, refused(path, out, Settings(lifter=lifter), pose))
-    assert not out.exists()
-
-
-def test_targets_that_cannot_be_written(tmp_path, pose, clip, tiny):
-    path, settings = clip(), Settings(lifter=tiny)
-    (tmp_path / "file").touch()
-    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
-    for folder in (tmp_path / "file", tmp_path / "file" / "deeper", tmp_path / "link"):
-        assert "is not a folder" in refused(path, folder, settings, pose)
-    (tmp_path / "out" / "clip_pose3d.mp4").mkdir(parents=True)
-    assert "clip_pose3d.mp4 is a folder" in refused(path, tmp_path / "out", settings, pose)
-    long = path.rename(path.with_name("n" * 240 + ".mp4"))
-    assert "File name too long" in refused(long, tmp_path, settings, pose)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "link", long.name, "out"]
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
-def test_a_locked_folder(tmp_path, pose, clip, tiny):
-    path = clip()
-    locked = tmp_path / "locked"
-    locked.mkdir(mode=0o500)
-    for folder in (locked, locked / "deeper"):
-        assert "Permission denied" in refused(path, folder, Settings(lifter=tiny), pose)
-
-
-@pytest.mark.parametrize("link", [os.symlink, os.link])
-def test_the_input_is_never_overwritten(tmp_path, pose, clip, tiny, link):
-    real = clip("walk_pose3d.mp4")
-    before = real.read_bytes()
-    link(real, tmp_path / "walk.mp4")
-    message = refused(tmp_path / "walk.mp4", tmp_path, Settings(lifter=tiny), pose)
-    assert "is the input itself" in message
-    assert real.read_bytes() == before
-    assert not (tmp_path / "walk_pose3d.npz").exists()
-
-
-def test_the_output_of_an_output_has_its_own_name(tmp_path, pose, clip, tiny):
-    path = clip("walk_pose3d.mp4")
-    before = path.read_bytes()
-    pose()
-    outcome = process_video(path, tmp_path, Settings(lifter=tiny))
-    assert outcome.video_path.name == "walk_pose3d_pose3d.mp4"
-    assert path.read_bytes() == before
-
-
-def test_an_earlier_output_is_replaced_only_when_all_is_well(tmp_path, pose, clip, tiny):
-    path, out = clip(), tmp_path / "out"
-    pose()
-    process_video(path, out, Settings(lifter=tiny))
-    before = {p.name: p.read_bytes() for p in out.iterdir()}
-
-    def fail(index):
-        if index == 5:
-            raise RuntimeError("the detector broke")
-
-    pose(on_frame=fail)
-    with pytest.raises(RuntimeError, match="broke"):
-        process_video(path, out, Settings(lifter=tiny, fov=90.0))
-    assert {p.name: p.read_bytes() for p in out.iterdir()} == before
-    pose()
-    process_video(path, out, Settings(lifter=tiny, fov=90.0))
-    assert (out / "clip_pose3d.npz").read_bytes() != before["clip_pose3d.npz"]
-
-
-def test_a_result_of_another_video_is_not_drawn(tmp_path, pose, clip, tiny):
-    pose()
-    result = estimate(clip("a.mp4"), Settings(lifter=tiny))
-    other = clip("b.mp4", size=(80, 60))
-    with pytest.raises(Pose3dError, match=r"80x60.* 64x48"):
-        render_video(result, other, tmp_path / "out.mp4", Listener())
-    assert not (tmp_path / "out.mp4").exists()
-
-
-@pytest.mark.parametrize(
-    "wanted", ["", "gpu", "CPU", "cpu:0", "cuda:", "cuda:x", "cuda:-1", "cuda:²", "mps", "cuda 0"]
-)
-def test_devices_that_are_none(wanted):
-    with pytest.raises(Pose3dError, match="choose auto, cpu, cuda or cuda:N"):
-        choose_device(wanted)
-
-
-def test_devices():
-    assert choose_device("cpu") == torch.device("cpu")
-    assert choose_device("auto").type == ("cuda" if torch.cuda.is_available() else "cpu")
-    with pytest.raises(Pose3dError, match=r"'cuda:99' is not there.*--device cpu"):
-        choose_device("cuda:99")
-
-
 # Memory ------------------------------------------------------------------------------------------
 
 
@@ -494,52 +205,3 @@ def test_pictures_are_not_kept(tmp_path, pose, clip, tiny):
     estimate(clip(frames=40), Settings(lifter=tiny))
     assert len(fake.shapes) == 40
     assert fake.most_alive <= 12
-
-
-# The real thing ----------------------------------------------------------------------------------
-
-
-def demo_truth(frames):
-    """(F, 17, 3) metres, camera axes, of the demo clip's first frames."""
-    with np.load(DEMO.with_suffix(".npz")) as truth:
-        joints = np.einsum("tij,tkj->tki", truth["R"], truth["joints3d_world"][:, 0])
-        return (joints + truth["t"][:, None])[:frames], truth["joints2d"][:frames, 0]
-
-
-# Joints that the rendered body and motion capture define alike.
-COMPARED = [HIP, *LIMB_JOINTS]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory):
-    """What the program makes of the first two seconds of the demo clip."""
-    return process_video(DEMO, tmp_path_factory.mktemp("demo"), Settings(end=2.0))
-
-
-def test_the_demo_clip(demo):
-    result = demo.result
-    assert len(result) == 60
-    assert (result.status == "ok").mean() > 0.95
-    assert np.isfinite(result.joints3d).all()
-    assert len(stamps(demo.video_path)) == 60
-    video = probe(demo.video_path)
-    assert (video.width, video.height, video.frame_rate) == (960 + 540, 540, 30)
-    _, keypoints = demo_truth(60)
-    distance = np.linalg.norm(result.keypoints2d[:, 0] - keypoints, axis=-1)
-    assert np.median(distance[:, list(LIMB_JOINTS)]) < 12  # of the man's 350 px
-
-
-def test_accuracy_on_the_demo_clip(demo):
-    joints, _ = demo_truth(60)
-    assert p_mpjpe(demo.result.joints3d[:, 0, COMPARED], joints[:, COMPARED]) < 0.080
-
-
-@pytest.mark.slow
-def test_accuracy_on_the_whole_demo_clip():
-    result = estimate(DEMO)
-    joints, _ = demo_truth(225)
-    assert len(result) == 225
-    assert p_mpjpe(result.joints3d[:, 0, COMPARED], joints[:, COMPARED]) < 0.080
-    # From his back or his front, near or far: metres, in the camera's axes.
-    rooted = joints - joints[:, HIP : HIP + 1]
-    assert np.linalg.norm(result.joints3d[:, 0] - rooted, axis=-1)[:, COMPARED].mean() < 0.150
