@@ -23,7 +23,7 @@ JITTER = 0.003  # frame to frame
 JOINT_FACTOR = (1, 1.2, 1.2, 1.4, 1.2, 1.2, 1.4, 1, 1, 0.8, 1, 1, 1.2, 1.5, 1, 1.2, 1.5)
 # Joints that a detector puts elsewhere together, because it means another point of the body by the
 # same name: both hips, both shoulders, the nose. Bias and drift as above, on top of them.
-SHARED = (((1, 4), 0.016, 0.012), ((11, 14), 0.012, 0.005), ((9,), 0.016, 0.004))
+SHARED = (((1, 4), 0.018, 0.018), ((11, 14), 0.012, 0.006), ((9,), 0.016, 0.004))
 
 ARMS = (11, 12, 13, 14, 15, 16)
 LEGS = (1, 2, 3, 4, 5, 6)
