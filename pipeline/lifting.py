@@ -48,7 +48,7 @@ def lift_sequence(
     ----------
     lifter : a sequence lifter of ``lifters3d`` in evaluation mode, on any device
     keypoints : (n, 17, 2) px, Human3.6M order; NaN joints are masked
-    time_s : (n,) seconds, increasing
+    time_s : (n,) seconds, never decreasing
     size : width and height of the picture, px
     fov_degrees : horizontal field of view; guessed if None (``focal_length``)
     flip_average : average with the lifting of the mirrored keypoints
@@ -63,6 +63,8 @@ def lift_sequence(
     if not lifted:
         return np.zeros((0, 17, 3), np.float32)
     points = _mask_missing(keypoints)
+    # Broken files give equal stamps to several frames; interpolation needs an order.
+    time_s = np.maximum.accumulate(time_s) + 1e-6 * np.arange(lifted)
     convention = lifter.convention
     if convention.joints == "derived":
         points = derive_trunk(points)

@@ -26,7 +26,7 @@ from pipeline.result import PoseResult
 from pipeline.settings import Settings
 from pipeline.tracking import split_at_jumps
 from pipeline.video import VideoInfo, VideoReader, prefetch
-from pipeline.world import root_path
+from pipeline.world import root_path, usual_step
 from weights.errors import Pose3dError
 
 # Below this mean score of the limb joints a frame is marked low_confidence.
@@ -160,12 +160,18 @@ def lift(
     weak = np.nan_to_num(scores[:, list(LIMB_JOINTS)]).mean(axis=1) < LOW_CONFIDENCE
     status[present] = np.where(weak[present], "low_confidence", "ok")
     status[interpolated] = "interpolated"
-    step_s = float(np.median(np.diff(time_s))) if count > 1 else float(1 / info.frame_rate)
+    step_s = usual_step(time_s, info.frame_rate)
     focal = focal_length(size, settings.fov)
     root = root_path(joints3d, keypoints, scores, focal, size, step_s)
     warnings = list(detections.warnings)
     if not present.any():
         warnings.append("no person was found in any frame")
+    cuts = [float(time_s[stretch == number][0]) for number in range(1, stretch.max() + 1)]
+    if cuts:
+        listed = ", ".join(f"{time:.2f}" for time in cuts[:8]) + (", ..." if cuts[8:] else "")
+        warnings.append(
+            f"the person followed may be another one, or the recording jumps, at {listed} s"
+        )
     people = slice(None), None
     return PoseResult(
         time_s=time_s,

@@ -63,7 +63,8 @@ class Settings:
 
 def make_settings(config: str | Path | None = None, **given: object) -> Settings:
     """Settings from the defaults, a TOML file over them, and given values (not None) over both."""
-    values = read_config(config) if config is not None else {}
+    read = read_config(config) if config is not None else {}
+    values = {name.replace("-", "_"): value for name, value in read.items()}
     values |= {name: value for name, value in given.items() if value is not None}
     if isinstance(values.get("lifter"), Path):
         values["lifter"] = str(values["lifter"])

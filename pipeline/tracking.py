@@ -9,12 +9,16 @@ from lifters3d.skeleton import HIP, LIMB_JOINTS, THORAX
 # A torso that moves by more than this share of the person's size from one sighting to the next is
 # another person's (or a false one): real movement stays below 0.2 a frame at 24-30 frames/s.
 MAX_JUMP = 1.0
+# A pause between two consecutive frames (a recording that was stopped, a cut) of more than this and
+# more than four usual steps: what is on its two sides is not one movement.
+MAX_PAUSE_S = 0.5
 
 
 def split_at_jumps(keypoints: np.ndarray, present: np.ndarray, time_s: np.ndarray) -> np.ndarray:
-    """Number the stretches of a one-person detector's output that show one and the same person.
+    """Number the stretches of a one-person detector's output that show one unbroken movement.
 
-    Such a detector follows somebody until it loses him, and then takes whomever it finds.
+    Such a detector follows somebody until it loses him, and then takes whomever it finds; and
+    recordings pause.
 
     Parameters
     ----------
@@ -37,5 +41,8 @@ def split_at_jumps(keypoints: np.ndarray, present: np.ndarray, time_s: np.ndarra
     scale = np.maximum((size[1:] + size[:-1]) / 2, 1e-6)
     # Over a longer absence a person may go further.
     allowed = MAX_JUMP + np.maximum(0, np.diff(time_s[seen]) - 0.1) * 2
-    stretch[seen] = np.concatenate([[0], np.cumsum(moved / scale > allowed)])
+    steps = np.diff(time_s)
+    usual = np.median(steps) if len(steps) else 0.0
+    paused = (np.diff(seen) == 1) & (np.diff(time_s[seen]) > max(MAX_PAUSE_S, 4 * usual))
+    stretch[seen] = np.concatenate([[0], np.cumsum((moved / scale > allowed) | paused)])
     return stretch

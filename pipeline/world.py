@@ -7,6 +7,7 @@ steady, and marked approximate wherever they are written.
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
@@ -20,6 +21,12 @@ STRAIGHT_KNEE = math.radians(155)
 # A camera pitched or rolled by more than this is rarer than a person who does not stand upright.
 MAX_TILT = math.radians(35)
 ANKLE_HEIGHT = 0.08  # metres: the ankle joint of a standing foot
+
+
+def usual_step(time_s: np.ndarray, frame_rate: Fraction) -> float:
+    """Usual time between frames in seconds: the median of the stamps' steps, at least 1 ms."""
+    step = float(np.median(np.diff(time_s))) if len(time_s) > 1 else float(1 / frame_rate)
+    return max(step, 1e-3)
 
 
 def root_path(
@@ -66,7 +73,7 @@ def root_path(
     depth = np.linalg.solve(normal, right[..., None])[:, 2, 0]
     seen = np.isfinite(joints3d).all(axis=(1, 2)) & np.isfinite(rays[:, HIP]).all(axis=-1)
     root = np.full((len(joints3d), 3), np.nan, np.float32)
-    sigma = DEPTH_SMOOTHING_S / max(frame_step_s, 1e-6)
+    sigma = DEPTH_SMOOTHING_S / frame_step_s
     for start, stop in segments(seen):
         steady = gaussian_filter1d(np.clip(depth[start:stop], 0.3, 200), sigma, mode="nearest")
         root[start:stop, :2] = rays[start:stop, HIP] * steady[:, None]
@@ -133,7 +140,7 @@ def place_on_floor(
     """
     room = ((joints3d + root[:, :, None]) @ room_rotation(up).T).astype(np.float32)
     feet = np.minimum(room[:, :, RIGHT[2], 2], room[:, :, LEFT[2], 2])
-    window = max(1, round(FLOOR_WINDOW_S / max(frame_step_s, 1e-6)))
+    window = max(1, round(FLOOR_WINDOW_S / frame_step_s))
     for person in range(room.shape[1]):
         for start, stop in segments(np.isfinite(feet[:, person])):
             lower = feet[start:stop, person]

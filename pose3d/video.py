@@ -76,7 +76,7 @@ def video(
         Path | None,
         typer.Option(
             metavar="FILE.toml",
-            help="Settings by the names of these flags; flags given here win.",
+            help='Settings (lifter = "mixste", max-gap = 0.2, ...); flags given here win.',
             rich_help_panel=RUN,
         ),
     ] = None,

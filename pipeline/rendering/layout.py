@@ -14,13 +14,18 @@ from .text import draw_label
 
 MAX_ROWS = 1080
 MIN_ROWS = 360
+MAX_COLUMNS = 3840  # H.264 players and encoders give up some way above
 
 
 def shown_size(picture_size: tuple[int, int]) -> tuple[int, int]:
-    """(w, h) px at which a picture is shown: its own unless below 360 or above 1080 rows."""
+    """(w, h) px at which a picture is shown.
+
+    Its own, unless it has less than 360 rows or more than 1080, or more than 3840 columns.
+    """
     width, height = picture_size
     scale = min(max(height, MIN_ROWS), MAX_ROWS) / height
-    return max(1, round(width * scale)), round(height * scale)
+    scale = min(scale, MAX_COLUMNS / width)
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _even(n: int) -> int:

@@ -12,7 +12,7 @@ from pipeline.progress import Progress
 from pipeline.rendering.layout import SideBySide
 from pipeline.result import PoseResult
 from pipeline.video import Frame, VideoReader, VideoWriter, prefetch
-from pipeline.world import place_on_floor, up_direction
+from pipeline.world import place_on_floor, up_direction, usual_step
 from weights.errors import Pose3dError
 
 # World direction from the people to the camera that filmed: the room's y axis points away from it.
@@ -28,10 +28,8 @@ def render_video(result: PoseResult, source: Path, target: Path, progress: Progr
     Raises Pose3dError if source and result do not belong together, or the file cannot be written.
     """
     progress.stage("rendering", len(result))
-    step_s = float(np.median(np.diff(result.time_s))) if len(result) > 1 else 1 / result.frame_rate
-    joints = place_on_floor(
-        result.joints3d, result.root, up_direction(result.joints3d), float(step_s)
-    )
+    step_s = usual_step(result.time_s, result.frame_rate)
+    joints = place_on_floor(result.joints3d, result.root, up_direction(result.joints3d), step_s)
     layout = SideBySide(
         result.keypoints2d,
         result.scores2d,

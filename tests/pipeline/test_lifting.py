@@ -221,3 +221,11 @@ def test_person_normalisation_knows_neither_place_nor_scale(normalisation, same)
     keypoints = wandering(40)
     moved = shown(keypoints / 7 + [[[111, 5]]])
     assert np.allclose(moved, shown(keypoints), atol=1e-4) == same
+
+
+def test_equal_time_stamps_are_lifted():
+    keypoints, time_s = wandering(40), evenly(40)
+    doubled = np.repeat(time_s[:20], 2)  # every stamp twice: uneven, so it is resampled
+    lifted = lift_sequence(FakeLifter(linear, frame_rate=30.0), keypoints, doubled, SIZE)
+    assert lifted.shape == (40, 17, 3)
+    assert np.isfinite(lifted).all()

@@ -92,6 +92,8 @@ def test_another_person_is_lifted_apart(pose, clip, tiny):
     pose(place=place, absent=range(18, 20))
     result = estimate(path, Settings(lifter=tiny))
     assert statuses(result) == [("ok", 18), ("not_visible", 2), ("ok", 20)]
+    assert len(result.warnings) == 1
+    assert "at 0.67 s" in result.warnings[0]
     lifter = lifters3d.load(tiny)
     for frames in (slice(0, 18), slice(20, 40)):
         alone = lift_sequence(

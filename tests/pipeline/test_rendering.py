@@ -192,6 +192,11 @@ def test_shown_size_leaves_usual_pictures_alone():
     assert shown_size((1080, 1920)) == (608, 1080)
 
 
+def test_very_wide_pictures_stay_within_what_encoders_take():
+    assert shown_size((3000, 40)) == (3840, 51)
+    assert shown_size((7680, 1080)) == (3840, 540)
+
+
 def test_the_picture_is_on_the_left_and_the_caller_keeps_it():
     image = np.random.default_rng(2).integers(0, 256, (481, 641, 3), dtype=np.uint8)
     before = image.copy()

@@ -43,6 +43,10 @@ def test_file_over_defaults_and_given_over_file(toml):
     assert make_settings(str(path)).start == 1
 
 
+def test_names_may_be_written_as_the_flags_are(toml):
+    assert make_settings(toml("max-gap = 0.25\n")) == Settings(max_gap=0.25)
+
+
 def test_false_and_zero_are_given(toml):
     path = toml("flip = true\nrender = true\nmax_gap = 1.0\nstart = 3\n")
     settings = make_settings(path, flip=False, render=False, max_gap=0, start=0.0)

@@ -67,3 +67,19 @@ def test_nobody_and_no_frame():
 
 def test_all_joints_in_one_point_is_no_failure():
     assert split(np.full((3, 17, 2), 50.0)) == [0] * 3
+
+
+def test_a_pause_of_the_recording_splits():
+    time_s = np.concatenate([np.arange(5) / 30, 600 + np.arange(5) / 30])
+    stretch = split_at_jumps(walker(10, 0.01), np.ones(10, bool), time_s)
+    assert stretch.tolist() == [0] * 5 + [1] * 5
+
+
+def test_slow_rates_are_no_pauses():
+    assert split(walker(6, 0.01), rate=1.0) == [0] * 6
+
+
+def test_absence_is_no_pause():
+    present = np.ones(60, bool)
+    present[10:40] = False
+    assert set(split(walker(60, 0.002), present)) == {0, -1}
