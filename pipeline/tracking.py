@@ -11,7 +11,7 @@ from lifters3d.skeleton import HIP, LIMB_JOINTS, THORAX
 MAX_JUMP = 1.0
 # A pause between two consecutive frames (a recording that was stopped, a cut) of more than this and
 # more than four usual steps: what is on its two sides is not one movement.
-MAX_PAUSE_S = 0.5
+MAX_PAUSE_S = 2.0
 
 
 def split_at_jumps(keypoints: np.ndarray, present: np.ndarray, time_s: np.ndarray) -> np.ndarray:

@@ -73,7 +73,7 @@ def root_path(
     depth = np.linalg.solve(normal, right[..., None])[:, 2, 0]
     seen = np.isfinite(joints3d).all(axis=(1, 2)) & np.isfinite(rays[:, HIP]).all(axis=-1)
     root = np.full((len(joints3d), 3), np.nan, np.float32)
-    sigma = DEPTH_SMOOTHING_S / frame_step_s
+    sigma = DEPTH_SMOOTHING_S / max(frame_step_s, 1e-3)
     for start, stop in segments(seen):
         steady = gaussian_filter1d(np.clip(depth[start:stop], 0.3, 200), sigma, mode="nearest")
         root[start:stop, :2] = rays[start:stop, HIP] * steady[:, None]
@@ -140,7 +140,7 @@ def place_on_floor(
     """
     room = ((joints3d + root[:, :, None]) @ room_rotation(up).T).astype(np.float32)
     feet = np.minimum(room[:, :, RIGHT[2], 2], room[:, :, LEFT[2], 2])
-    window = max(1, round(FLOOR_WINDOW_S / frame_step_s))
+    window = max(1, round(FLOOR_WINDOW_S / max(frame_step_s, 1e-3)))
     for person in range(room.shape[1]):
         for start, stop in segments(np.isfinite(feet[:, person])):
             lower = feet[start:stop, person]
