@@ -13,7 +13,7 @@ from lifters3d.normalisation import person, screen, viewing_rotation
 from lifters3d.skeleton import HIP, derive_trunk, flip
 
 # Windows in one forward pass: larger batches fall out of a CPU's cache, a GPU wants many.
-CPU_BATCH, CUDA_BATCH = 4, 256
+CPU_BATCH, CUDA_BATCH = 2, 256
 # A sequence is resampled to the rate of the lifter's training only outside of this range of it:
 # training varies the playback speed by more.
 RATE_RANGE = (0.7, 1.5)
