@@ -67,15 +67,7 @@ def train(recipe: Recipe) -> Path:
     torch.manual_seed(recipe.seed)
     generator = torch.Generator(device).manual_seed(recipe.seed)
 
-    lifter = lifters3d.build(
-        recipe.lifter,
-        frames=recipe.frames,
-        width=recipe.width,
-        depth=recipe.depth,
-        heads=recipe.heads,
-        drop_path=recipe.drop_path,
-    ).to(device)
-    lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
+    lifter = fresh(recipe)
     if recipe.init:
         try:
             lifter.load_state_dict(stretch_to(recipe.init, lifter))
@@ -138,6 +130,20 @@ def train(recipe: Recipe) -> Path:
     return export(recipe, folder, averaged, step)
 
 
+def fresh(recipe: Recipe) -> nn.Module:
+    """The recipe's lifter with random weights."""
+    lifter = lifters3d.build(
+        recipe.lifter,
+        frames=recipe.frames,
+        width=recipe.width,
+        depth=recipe.depth,
+        heads=recipe.heads,
+        drop_path=recipe.drop_path,
+    )
+    lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
+    return lifter.to(recipe.device)
+
+
 def spread_embeddings(lifter: nn.Module) -> None:
     """Tell the joints apart from the first step on.
 
@@ -198,16 +204,9 @@ def with_weights(recipe: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
     # Fresh weights are drawn at random: the training's own draws must not feel it, or a resumed
     # run would differ from an unbroken one.
     with torch.random.fork_rng(devices=[]):
-        lifter = lifters3d.build(
-            recipe.lifter,
-            frames=recipe.frames,
-            width=recipe.width,
-            depth=recipe.depth,
-            heads=recipe.heads,
-        )
+        lifter = fresh(recipe)
     lifter.load_state_dict(tensors)
-    lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
-    return lifter.to(recipe.device).eval()
+    return lifter.eval()
 
 
 def report(
