@@ -134,7 +134,8 @@ def test_all_frames_and_joints_are_seen():
     assert (x.grad.abs().sum(-1) > 0).all()
 
 
-def test_training_and_evaluation_attention_agree():
+def test_training_and_evaluation_attention_agree(monkeypatch):
+    monkeypatch.setattr("lifters3d.layers.FUSED_FROM", 1)  # evaluation uses the fused attention
     lifter, x = small(), torch.randn(2, 9, 17, 2)
     torch.testing.assert_close(lifter.train()(x), lifter.eval()(x), rtol=0, atol=1e-5)
 
