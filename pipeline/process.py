@@ -134,14 +134,14 @@ def lift(
     joints3d = np.full((count, 17, 3), np.nan, np.float32)
     interpolated = np.zeros(count, bool)
     stretch = split_at_jumps(detections.keypoints, found, time_s)
+    seen = np.concatenate([detections.keypoints, detections.scores[..., None]], axis=-1)
     for number in range(stretch.max() + 1):
         own = stretch == number
-        filled, bridged = fill_gaps(detections.keypoints, own, time_s, settings.max_gap)
-        filled_scores, _ = fill_gaps(detections.scores, own, time_s, settings.max_gap)
+        filled, bridged = fill_gaps(seen, own, time_s, settings.max_gap)
         # What another person's frames interrupt is not bridged.
         bridged &= stretch < 0
         own |= bridged
-        keypoints[own], scores[own] = filled[own], filled_scores[own]
+        keypoints[own], scores[own] = filled[own, :, :2], filled[own, :, 2]
         interpolated |= bridged
         for start, stop in segments(own):
             joints3d[start:stop] = lift_sequence(

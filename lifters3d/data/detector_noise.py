@@ -109,14 +109,21 @@ class _Runs:
         return (time >= start[:, None]) & (time < stop[:, None])
 
 
+def _draw_parts(
+    choices: tuple[tuple[int, ...], ...], count: int, generator: torch.Generator
+) -> Tensor:
+    """(B, 17) true at the joints of one of the choices, drawn for each window."""
+    parts = torch.zeros(len(choices), 17, dtype=torch.bool, device=generator.device)
+    for row, joints in enumerate(choices):
+        parts[row, list(joints)] = True
+    which = torch.randint(0, len(choices), (count,), generator=generator, device=generator.device)
+    return parts[which]
+
+
 def _swap_sides(noisy: Tensor, runs: _Runs, chosen: Tensor, generator: torch.Generator) -> Tensor:
     """Exchange left and right of the legs, the arms or both for up to a second."""
-    parts = torch.zeros(3, 17, dtype=torch.bool, device=noisy.device)
-    parts[0, list(LEGS)] = True
-    parts[1, list(ARMS)] = True
-    parts[2, list(LEFT) + list(RIGHT)] = True
-    which = torch.randint(0, 3, (len(noisy),), generator=generator, device=noisy.device)
-    mask = runs.mask(max_length=30) & chosen[:, None, None] & parts[which][:, None]
+    part = _draw_parts((LEGS, ARMS, LEFT + RIGHT), len(noisy), generator)
+    mask = runs.mask(max_length=30) & chosen[:, None, None] & part[:, None]
     return torch.where(mask[..., None], noisy[:, :, list(MIRROR)], noisy)
 
 
@@ -124,11 +131,8 @@ def _merge_hidden_limbs(
     noisy: Tensor, runs: _Runs, chosen: Tensor, generator: torch.Generator
 ) -> Tensor:
     """Draw the far joints of one limb to those of the other side, as when the body hides them."""
-    parts = torch.zeros(len(LIMBS), 17, dtype=torch.bool, device=noisy.device)
-    for row, joints in enumerate(LIMBS):
-        parts[row, list(joints)] = True
-    which = torch.randint(0, len(LIMBS), (len(noisy),), generator=generator, device=noisy.device)
-    mask = runs.mask(max_length=30) & chosen[:, None, None] & parts[which][:, None]
+    part = _draw_parts(LIMBS, len(noisy), generator)
+    mask = runs.mask(max_length=30) & chosen[:, None, None] & part[:, None]
     share = uniform((len(noisy), 1, 1, 1), 0.3, 0.9, generator)
     merged = noisy + share * (noisy[:, :, list(MIRROR)] - noisy)
     return torch.where(mask[..., None], merged, noisy)
@@ -136,11 +140,8 @@ def _merge_hidden_limbs(
 
 def _lose_joints(noisy: Tensor, chosen: Tensor, generator: torch.Generator) -> Tensor:
     """Put the far joints of a limb on the hip: how lifting marks joints that it was not given."""
-    parts = torch.zeros(len(LIMBS), 17, dtype=torch.bool, device=noisy.device)
-    for row, joints in enumerate(LIMBS):
-        parts[row, list(joints)] = True
-    which = torch.randint(0, len(LIMBS), (len(noisy),), generator=generator, device=noisy.device)
-    mask = chosen[:, None] & parts[which]
+    part = _draw_parts(LIMBS, len(noisy), generator)
+    mask = chosen[:, None] & part
     hip = (noisy[:, :, 1:2] + noisy[:, :, 4:5]) / 2
     return torch.where(mask[:, None, :, None], hip, noisy)
 

@@ -24,11 +24,13 @@ from torch.nn import functional
 
 import lifters3d
 from lifters3d.data.batches import PairStream
-from lifters3d.data.mocap17 import load_mocap
+from lifters3d.data.mocap17 import Mocap, load_mocap
 from lifters3d.training.evaluate import evaluate
 from lifters3d.training.losses import mpjpe_loss, velocity_loss
 from weights.errors import Pose3dError
 from weights.reading import read_checkpoint, read_weights
+
+VALIDATION_WINDOWS = 170
 
 
 @dataclass
@@ -102,6 +104,7 @@ def train(recipe: Recipe) -> Path:
     stream = PairStream(
         load_mocap(recipe.data), recipe.frames, recipe.batch, recipe.normalisation, generator
     )
+    validation = load_mocap(recipe.validation) if recipe.validation else None
     began, losses = time.monotonic(), []
     lifter.train()
     while step < recipe.steps:
@@ -125,7 +128,8 @@ def train(recipe: Recipe) -> Path:
         losses.append(position.item())
         if step % recipe.every == 0 or step == recipe.steps:
             save_checkpoint(checkpoint, lifter, optimiser, averaged, generator, step)
-            report(recipe, folder, averaged, step, losses, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            report(recipe, folder, validation, averaged, step, losses, seconds)
             losses = []
     return export(recipe, folder, averaged, step)
 
@@ -212,6 +216,7 @@ def with_weights(recipe: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
 def report(
     recipe: Recipe,
     folder: Path,
+    validation: Mocap | None,
     averaged: dict[str, Tensor],
     step: int,
     losses: list[float],
@@ -219,10 +224,8 @@ def report(
 ) -> None:
     """One line to the terminal and to log.csv: training loss and validation errors in mm."""
     row = {"step": step, "train_mm": 1000 * sum(losses) / len(losses), "seconds": seconds}
-    if recipe.validation:
-        row |= evaluate(
-            with_weights(recipe, averaged), load_mocap(recipe.validation), windows=1536 // 9
-        )
+    if validation is not None:
+        row |= evaluate(with_weights(recipe, averaged), validation, windows=VALIDATION_WINDOWS)
     log = folder / "log.csv"
     new = not log.exists()
     with log.open("a", newline="") as file:
