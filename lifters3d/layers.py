@@ -12,6 +12,30 @@ from torch.nn import functional
 FUSED_FROM = 128
 
 
+def full_precision(module: nn.Module, x: Tensor) -> Tensor:
+    """``module(x)`` in float32 whatever the autocast around it.
+
+    The first and the last layer of a lifter need it: bf16 keeps 8 bits, which is 4 px of a picture
+    1000 px wide and 4 mm of a metre. Between them the residual stream stays float32 and only the
+    branches are rounded.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        return module(x.float())
+
+
+def check_input(name: str, keypoints: Tensor, frames: int, joints: int) -> None:
+    """Raise ValueError unless ``keypoints`` is (B, frames, joints, 2)."""
+    if keypoints.ndim != 4 or tuple(keypoints.shape[1:]) != (frames, joints, 2):
+        raise ValueError(f"{name} takes (B, {frames}, {joints}, 2), got {tuple(keypoints.shape)}")
+
+
+def require_positive(**counts: int) -> None:
+    """Raise ValueError for a count that is no whole number above zero."""
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+            raise ValueError(f"{name} must be a whole number above zero, not {count!r}")
+
+
 class DropPath(nn.Module):
     """Stochastic depth: drops a residual branch for whole samples of the batch (Huang et al. 2016).
 
@@ -28,6 +52,19 @@ class DropPath(nn.Module):
         keep = 1.0 - self.rate
         shape = (x.shape[0],) + (1,) * (x.ndim - 1)
         return x * (torch.rand(shape, device=x.device) < keep).to(x.dtype) / keep
+
+
+def attend(
+    query: Tensor, key: Tensor, value: Tensor, training: bool, dropout: float = 0.0
+) -> Tensor:
+    """Scaled dot-product attention; all (N, heads, L, head_dim), scale head_dim ** -0.5, no mask."""
+    if query.is_cuda or (query.shape[-2] >= FUSED_FROM and not training):
+        return functional.scaled_dot_product_attention(
+            query, key, value, dropout_p=dropout if training else 0.0
+        )
+    weight = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+    weight = functional.dropout(weight.softmax(dim=-1), dropout, training)
+    return weight.to(value.dtype) @ value
 
 
 class SelfAttention(nn.Module):
@@ -48,12 +85,32 @@ class SelfAttention(nn.Module):
         n, length, channels = x.shape
         qkv = self.qkv(x).view(n, length, 3, self.heads, channels // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        if x.is_cuda or (length >= FUSED_FROM and not self.training):
-            mixed = functional.scaled_dot_product_attention(query, key, value)
-        else:
-            weight = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-            mixed = weight.softmax(dim=-1).to(value.dtype) @ value
+        mixed = attend(query, key, value, self.training)
         return self.proj(mixed.transpose(1, 2).reshape(n, length, channels))
+
+
+class SplitAttention(nn.Module):
+    """Multi-head self-attention with four projections: query, key, value, output.
+
+    ``forward``: (N, L, C) -> (N, L, C). The four are ``linears`` 0-3, as in the Annotated
+    Transformer, whose code the authors of the Strided Transformer built on.
+    """
+
+    def __init__(self, channels: int, heads: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        if heads < 1 or channels % heads:
+            raise ValueError(f"channels ({channels}) must be a multiple of heads ({heads})")
+        self.heads = heads
+        self.dropout = dropout
+        self.linears = nn.ModuleList(nn.Linear(channels, channels) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        n, length, channels = x.shape
+        query, key, value = (
+            linear(x).view(n, length, self.heads, -1).transpose(1, 2) for linear in self.linears[:3]
+        )
+        mixed = attend(query, key, value, self.training, self.dropout)
+        return self.linears[3](mixed.transpose(1, 2).reshape(n, length, channels))
 
 
 class FeedForward(nn.Module):

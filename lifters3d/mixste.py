@@ -11,7 +11,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lifters3d.layers import Block
+from lifters3d.layers import Block, check_input, full_precision, require_positive
 
 
 class MixSTE(nn.Module):
@@ -44,6 +44,7 @@ class MixSTE(nn.Module):
         drop_path: float = 0.1,
     ) -> None:
         super().__init__()
+        require_positive(frames=frames, joints=joints, width=width, depth=depth, heads=heads)
         self.frames = frames
         self.joints = joints
         self.config = {
@@ -66,12 +67,9 @@ class MixSTE(nn.Module):
         self.head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 3))
 
     def forward(self, keypoints: Tensor) -> Tensor:
-        batch, frames, joints, channels = keypoints.shape
-        if (frames, joints, channels) != (self.frames, self.joints, 2):
-            raise ValueError(
-                f"MixSTE takes (B, {self.frames}, {self.joints}, 2), got {tuple(keypoints.shape)}"
-            )
-        x = self.Spatial_patch_to_embedding(keypoints) + self.Spatial_pos_embed
+        check_input("MixSTE", keypoints, self.frames, self.joints)
+        batch, frames, joints, _ = keypoints.shape
+        x = full_precision(self.Spatial_patch_to_embedding, keypoints) + self.Spatial_pos_embed
         width = x.shape[-1]
         for depth, (spatial, temporal) in enumerate(
             zip(self.STEblocks, self.TTEblocks, strict=True)
@@ -82,4 +80,4 @@ class MixSTE(nn.Module):
                 x = x + self.Temporal_pos_embed
             x = self.Temporal_norm(temporal(x.reshape(batch * joints, frames, width)))
             x = x.view(batch, joints, frames, width).transpose(1, 2)
-        return self.head(x)
+        return full_precision(self.head, x)

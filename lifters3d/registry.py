@@ -12,11 +12,21 @@ from typing import Literal, Protocol, get_args
 from torch import Tensor, nn
 
 import weights
+from lifters3d.liftformer import LiftFormer
 from lifters3d.mixste import MixSTE
+from lifters3d.poseformer import PoseFormer
+from lifters3d.poseformer_sta import PoseFormerSTA
+from lifters3d.strided import Strided
 from weights.errors import Pose3dError
 from weights.reading import read_weights, write_weights
 
-BUILDERS: dict[str, type[nn.Module]] = {"mixste": MixSTE}
+BUILDERS: dict[str, type[nn.Module]] = {
+    "liftformer": LiftFormer,
+    "mixste": MixSTE,
+    "poseformer": PoseFormer,
+    "poseformer-sta": PoseFormerSTA,
+    "strided": Strided,
+}
 
 # The file that a bare name means.
 SHIPPED: dict[str, str] = {"mixste": "mixste_t81.safetensors"}
