@@ -57,7 +57,7 @@ class DropPath(nn.Module):
 def attend(
     query: Tensor, key: Tensor, value: Tensor, training: bool, dropout: float = 0.0
 ) -> Tensor:
-    """Scaled dot-product attention; all (N, heads, L, head_dim), scale head_dim ** -0.5, no mask."""
+    """Attention of (N, heads, L, head_dim) each, scale head_dim ** -0.5, nothing masked."""
     if query.is_cuda or (query.shape[-2] >= FUSED_FROM and not training):
         return functional.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout if training else 0.0

@@ -130,7 +130,7 @@ class Strided(nn.Module):
 
 
 class UnbiasedNorm(nn.Module):
-    """gain * (x - mean) / (std + eps) + bias with the unbiased std (n - 1): not torch's LayerNorm."""
+    """gain * (x - mean) / (std + eps) + bias, std unbiased (n - 1): not torch's LayerNorm."""
 
     def __init__(self, channels: int, eps: float = 1e-6) -> None:
         super().__init__()
