@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,14 +15,14 @@ FUSED_FROM = 128
 
 
 def full_precision(module: nn.Module, x: Tensor) -> Tensor:
-    """``module(x)`` in float32 whatever the autocast around it.
+    """``module(x)`` in float32 (or better) whatever the autocast around it.
 
     The first and the last layer of a lifter need it: bf16 keeps 8 bits, which is 4 px of a picture
     1000 px wide and 4 mm of a metre. Between them the residual stream stays float32 and only the
     branches are rounded.
     """
     with torch.autocast(x.device.type, enabled=False):
-        return module(x.float())
+        return module(x if x.dtype == torch.float64 else x.float())
 
 
 def check_input(name: str, keypoints: Tensor, frames: int, joints: int) -> None:
@@ -44,6 +46,8 @@ class DropPath(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
+        if not 0 <= rate < 1:
+            raise ValueError(f"drop_path must be 0 or more and below 1, not {rate!r}")
         self.rate = rate
 
     def forward(self, x: Tensor) -> Tensor:
@@ -106,9 +110,8 @@ class SplitAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, length, channels = x.shape
-        query, key, value = (
-            linear(x).view(n, length, self.heads, -1).transpose(1, 2) for linear in self.linears[:3]
-        )
+        split = n, length, self.heads, channels // self.heads
+        query, key, value = (linear(x).view(split).transpose(1, 2) for linear in self.linears[:3])
         mixed = attend(query, key, value, self.training, self.dropout)
         return self.linears[3](mixed.transpose(1, 2).reshape(n, length, channels))
 
@@ -140,6 +143,8 @@ class Block(nn.Module):
         norm_eps: float = 1e-6,
     ) -> None:
         super().__init__()
+        if not 1 <= channels * mlp_ratio < math.inf:
+            raise ValueError(f"mlp_ratio must give a hidden width of 1 or more, not {mlp_ratio!r}")
         self.norm1 = nn.LayerNorm(channels, eps=norm_eps)
         self.attn = SelfAttention(channels, heads)
         self.norm2 = nn.LayerNorm(channels, eps=norm_eps)

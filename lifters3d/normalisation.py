@@ -1,6 +1,6 @@
 """How pixels become lifter input, and how lifter output becomes camera axes.
 
-A weights file records which of the two it was trained with:
+A weights file records which of the three it was trained with:
 
 ``screen``
     The papers': x / w * 2 - 1, y / w * 2 - h / w. Output axes are the camera's.
@@ -9,11 +9,12 @@ A weights file records which of the two it was trained with:
     small people, crops and any lens look alike to the network. What the centring takes away is the
     direction in which the person stands, so output axes are those of the camera turned to look at
     the hip, frame by frame; ``viewing_rotation`` turns them back.
+``frame``
+    As ``person``, but every frame is divided by the person's size around it. A frame looks the same
+    in every window that holds it, so that what a lifter computes of single frames is computed once.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -40,12 +41,28 @@ def person(keypoints: Tensor) -> Tensor:
 
 def person_size(keypoints: Tensor) -> Tensor:
     """Size (B,) of the person in windows (B, T, 17, 2), in the unit of the keypoints."""
+    return _radius(keypoints).median(dim=1).values
+
+
+def frame(keypoints: Tensor, frames: int) -> Tensor:
+    """Keypoints (B, n, 17, 2) in any unit, centred on each frame's hip, over the size around it.
+
+    The size is the median of ``person`` over the ``frames`` (odd) frames around each frame; the
+    first and last frame are repeated beyond the ends.
+    """
     centred = keypoints - keypoints[..., HIP : HIP + 1, :]
-    radius = centred[..., list(LIMB_JOINTS), :].square().sum(-1).mean(-1).sqrt()
-    return radius.median(dim=1).values
+    radius = _radius(keypoints)
+    half = frames // 2
+    length = radius.shape[1]
+    index = torch.arange(-half, length + half, device=radius.device).clamp(0, length - 1)
+    size = radius[:, index].unfold(1, 2 * half + 1, 1).median(dim=-1).values
+    return centred / size[..., None, None].clamp_min(1e-6)
 
 
-NORMALISATIONS: dict[str, Callable[..., Tensor]] = {"screen": screen, "person": person}
+def _radius(keypoints: Tensor) -> Tensor:
+    """Root mean square distance (...,) of the limb joints of (..., 17, 2) from the hip."""
+    centred = keypoints - keypoints[..., HIP : HIP + 1, :]
+    return centred[..., list(LIMB_JOINTS), :].square().sum(-1).mean(-1).sqrt()
 
 
 def viewing_rotation(directions: Tensor) -> Tensor:

@@ -1,22 +1,32 @@
-"""Windowed lifting: keypoints of one person over time to 3D joints."""
+"""Lifting: keypoints of people over time to 3D joints."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.interpolate import CubicSpline, PchipInterpolator
 from torch import Tensor, nn
 
-from lifters3d.normalisation import person, screen, viewing_rotation
-from lifters3d.skeleton import HIP, derive_trunk, flip
+import lifters3d
+from lifters3d.normalisation import viewing_rotation
+from lifters3d.skeleton import HIP, derive_trunk
+from pipeline.cleaning import fill_gaps, fill_joints, segments
+from pipeline.compute import choose_device, choose_precision
+from pipeline.joints import coco_to_h36m
+from pipeline.windows import lift_windows
+from weights.errors import Pose3dError
 
-# Windows in one forward pass: larger batches fall out of a CPU's cache, a GPU wants many.
-CPU_BATCH, CUDA_BATCH = 2, 256
 # A sequence is resampled to the rate of the lifter's training only outside of this range of it:
 # training varies the playback speed by more.
 RATE_RANGE = (0.7, 1.5)
+LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "h36m": lambda keypoints: keypoints,
+    "coco": lambda keypoints: coco_to_h36m(keypoints)[0],
+}
 # Without a given field of view the focal length is taken as this many times the longer side, the
 # middle of what phones and cameras have.
 GUESSED_FOCAL = 1.2
@@ -29,118 +39,107 @@ def focal_length(size: tuple[int, int], fov_degrees: float | None = None) -> flo
     return size[0] / 2 / math.tan(math.radians(fov_degrees) / 2)
 
 
-def lift_sequence(
+@torch.inference_mode()
+def lift_sequences(
     lifter: nn.Module,
-    keypoints: np.ndarray,
-    time_s: np.ndarray,
+    sequences: Sequence[tuple[np.ndarray, np.ndarray]],
     size: tuple[int, int],
     *,
     fov_degrees: float | None = None,
     flip_average: bool = True,
+    causal: bool = False,
+    precision: str = "fp32",
     batch: int | None = None,
-) -> np.ndarray:
-    """Lift one unbroken sequence of one person.
+    done: Callable[[int], None] = lambda frames: None,
+) -> list[np.ndarray]:
+    """Lift unbroken sequences, of one person each, in common batches.
 
-    Windows overlap by two thirds and are blended with weights that fall to their ends, so that no
-    seam shows; sequences shorter than the receptive field are padded with their end frames.
+    Sequences shorter than the receptive field are padded with their end frames.
 
     Parameters
     ----------
-    lifter : a sequence lifter of ``lifters3d`` in evaluation mode, on any device
-    keypoints : (n, 17, 2) px, Human3.6M order; NaN joints are masked
-    time_s : (n,) seconds, never decreasing
+    lifter : a lifter of ``lifters3d`` in evaluation mode, on any device
+    sequences : pairs of keypoints (n, 17, 2) px, Human3.6M order, NaN joints are masked; and
+        times (n,) in seconds, never decreasing
     size : width and height of the picture, px
     fov_degrees : horizontal field of view; guessed if None (``focal_length``)
     flip_average : average with the lifting of the mirrored keypoints
-    batch : windows in one forward pass
+    causal : the joints of a frame depend on it and earlier frames alone
+    precision : "auto", "fp32", "bf16" or "fp16" (``pipeline.compute.choose_precision``)
+    batch : windows in one forward pass; None chooses
+    done : told how many more frames are lifted
 
     Returns
     -------
-    (n, 17, 3) float32 metres, root-relative, camera axes (x right, y down, z away).
+    (n, 17, 3) float32 metres each, root-relative, camera axes (x right, y down, z away).
     """
+    if not len(sequences):
+        return []
+    device = next(lifter.parameters()).device
+    dtype = choose_precision(precision, device)
+    prepared = [_prepare(lifter, *sequence, causal) for sequence in sequences]
+    points = [
+        torch.as_tensor(points, dtype=torch.float32, device=device) for points, _, _ in prepared
+    ]
+    filled = [number for number, sequence in enumerate(points) if len(sequence)]
+    # Of resampled sequences more or fewer frames are lifted than there are.
+    share = sum(len(time_s) for _, time_s, _ in prepared) / max(1, sum(map(len, points)))
+    lifted_frames = 0
+
+    def tell(frames: int) -> None:
+        nonlocal lifted_frames
+        before, lifted_frames = lifted_frames, lifted_frames + frames
+        done(round(lifted_frames * share) - round(before * share))
+
+    with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+        lifted = lift_windows(
+            lifter,
+            [points[number] for number in filled],
+            size,
+            flip_average=flip_average,
+            causal=[_clock(lifter, prepared[n][1]) for n in filled] if causal else None,
+            batch=batch,
+            done=tell,
+        )
+    results = [np.zeros((0, 17, 3), np.float32) for _ in sequences]
+    for number, joints in zip(filled, lifted, strict=True):
+        _, time_s, grid = prepared[number]
+        joints = joints.float() - joints[:, HIP : HIP + 1].float()
+        if lifter.convention.normalisation != "screen":
+            joints = _to_camera_axes(joints, points[number], size, fov_degrees)
+        result = joints.cpu().numpy()
+        if grid is not None:
+            result = CubicSpline(grid, result, axis=0)(time_s)
+        results[number] = result.astype(np.float32)
+    return results
+
+
+def _prepare(
+    lifter: nn.Module, keypoints: np.ndarray, time_s: np.ndarray, causal: bool
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Keypoints as the lifter wants them, px; strictly increasing times; the resampled times."""
     keypoints = np.asarray(keypoints, np.float64)
-    lifted = len(keypoints)
-    if not lifted:
-        return np.zeros((0, 17, 3), np.float32)
-    points = _mask_missing(keypoints)
     # Broken files give equal stamps to several frames; interpolation needs an order.
-    time_s = np.maximum.accumulate(time_s) + 1e-6 * np.arange(lifted)
-    convention = lifter.convention
-    if convention.joints == "derived":
+    time_s = np.maximum.accumulate(time_s) + 1e-6 * np.arange(len(keypoints))
+    if not len(keypoints):
+        return keypoints, time_s, None
+    points = _mask_missing(keypoints)
+    if lifter.convention.joints == "derived":
         points = derive_trunk(points)
-    grid = _resampling_grid(time_s, convention.frame_rate)
+    # Causal windows are sampled in time one by one.
+    grid = None if causal else _resampling_grid(time_s, lifter.convention.frame_rate)
     if grid is not None:
         points = PchipInterpolator(time_s, points, axis=0)(grid)
-
-    device = next(lifter.parameters()).device
-    sequence = torch.as_tensor(points, dtype=torch.float32, device=device)
-    if batch is None:
-        batch = CUDA_BATCH if device.type == "cuda" else CPU_BATCH
-    joints = _lift_windows(lifter, sequence, size, flip_average, batch)
-    joints = joints - joints[:, HIP : HIP + 1]
-    if convention.normalisation == "person":
-        centre = sequence.new_tensor([size[0] / 2, size[1] / 2])
-        directions = (sequence[:, HIP] - centre) / focal_length(size, fov_degrees)
-        # From the axes of a camera that looks at the hip back to those of the camera.
-        joints = torch.einsum("tji,tkj->tki", viewing_rotation(directions), joints)
-    result = joints.cpu().numpy()
-    if grid is not None:
-        result = CubicSpline(grid, result, axis=0)(time_s)
-    return result.astype(np.float32)
+    return points, time_s, grid
 
 
-def window_starts(length: int, frames: int) -> list[int]:
-    """First frames of windows of ``frames`` over ``length`` >= frames frames, a third apart.
-
-    The last window ends with the sequence.
-    """
-    stride = max(1, frames // 3)
-    starts = list(range(0, length - frames + 1, stride))
-    if starts[-1] + frames < length:
-        starts.append(length - frames)
-    return starts
-
-
-@torch.inference_mode()
-def _lift_windows(
-    lifter: nn.Module, sequence: Tensor, size: tuple[int, int], flip_average: bool, batch: int
+def _to_camera_axes(
+    joints: Tensor, keypoints: Tensor, size: tuple[int, int], fov_degrees: float | None
 ) -> Tensor:
-    """(n, 17, 2) px to (n, 17, 3) in the lifter's axes, by blended windows of a sequence lifter."""
-    frames = lifter.frames
-    # The ends are held for a third of a window, so that no frame hangs on a window's end alone,
-    # where a sequence lifter is at its worst.
-    margin = frames // 3
-    length = len(sequence) + 2 * margin
-    before = margin + max(0, frames - length) // 2
-    after = max(frames, length) - len(sequence) - before
-    index = torch.arange(-before, len(sequence) + after, device=sequence.device)
-    index = index.clamp(0, len(sequence) - 1)
-    starts = torch.tensor(window_starts(len(index), frames), device=sequence.device)
-    offsets = torch.arange(frames, device=sequence.device)
-    weight = _blend_weights(frames, sequence.device)
-
-    total = sequence.new_zeros(len(index), 17, 3)
-    share = sequence.new_zeros(len(index))
-    for chunk in starts.split(batch):
-        where = chunk[:, None] + offsets
-        window = sequence[index[where]]
-        if lifter.convention.normalisation == "person":
-            window = person(window)
-        else:
-            window = screen(window, size)
-        poses = lifter(window)
-        if flip_average:
-            poses = (poses + flip(lifter(flip(window)))) / 2
-        for row, pose in zip(where, poses, strict=True):
-            total[row] += weight[:, None, None] * pose
-            share[row] += weight
-    return (total / share[:, None, None])[before : before + len(sequence)]
-
-
-def _blend_weights(frames: int, device: torch.device) -> Tensor:
-    """(frames,) weights of a window's frames: a raised cosine that stays above zero at the ends."""
-    phase = (torch.arange(frames, device=device) + 0.5) / frames
-    return 0.5 - 0.5 * torch.cos(2 * math.pi * phase) + 1e-3
+    """Joints (n, 17, 3) from the axes of a camera that looks at the hip to those of the camera."""
+    centre = keypoints.new_tensor([size[0] / 2, size[1] / 2])
+    directions = (keypoints[:, HIP] - centre) / focal_length(size, fov_degrees)
+    return torch.einsum("tji,tkj->tki", viewing_rotation(directions), joints)
 
 
 def _mask_missing(keypoints: np.ndarray) -> np.ndarray:
@@ -171,3 +170,124 @@ def _resampling_grid(time_s: np.ndarray, rate: float | None) -> np.ndarray | Non
         return None
     count = max(2, math.ceil((time_s[-1] - time_s[0]) * rate) + 1)
     return np.linspace(time_s[0], time_s[-1], count)
+
+
+def _clock(lifter: nn.Module, time_s: np.ndarray) -> np.ndarray:
+    """Times (n,) in frame steps of the lifter; the frames' own if their rate will do."""
+    rate = lifter.convention.frame_rate
+    if _resampling_grid(time_s, rate) is None:
+        return np.arange(len(time_s), dtype=np.float64)
+    return time_s * rate
+
+
+def lift(
+    keypoints: np.ndarray,
+    size: tuple[int, int],
+    *,
+    lifter: str | Path | nn.Module = "mixste",
+    layout: str = "h36m",
+    scores: np.ndarray | None = None,
+    fps: float = 30.0,
+    time_s: np.ndarray | None = None,
+    fov: float | None = None,
+    flip: bool = True,
+    causal: bool = False,
+    max_gap: float = 0.5,
+    device: str = "auto",
+    precision: str = "auto",
+) -> np.ndarray:
+    """Lift 2D keypoints of any detector to 3D.
+
+    Parameters
+    ----------
+    keypoints : (T, 17, 2) px of one person, or (T, P, 17, 2) of several, who share batches; NaN
+        where a joint or a person was not found
+    size : width and height of the picture, px
+    lifter : a lifter's name, a weights file, or a network from ``lifters3d.load``
+    layout : order of the joints, "h36m" or "coco"
+    scores : (T, 17) or (T, P, 17); joints with a score of 0 or NaN count as not found
+    fps : frames per second
+    time_s : (T,) seconds of the frames, never decreasing, instead of ``fps``
+    fov : horizontal field of view of the camera in degrees; None is a guess
+    flip : average with the lifting of the mirrored keypoints
+    causal : the joints of a frame depend on it and earlier frames alone; gaps are not bridged
+    max_gap : joints and people that were not found for up to this many seconds are interpolated
+    device : "auto", "cpu", "cuda" or "cuda:N"; ignored if ``lifter`` is a network
+    precision : "auto", "fp32", "bf16" or "fp16"
+
+    Returns
+    -------
+    (T, 17, 3) or (T, P, 17, 3) float32 metres, root-relative, camera axes (x right, y down,
+    z away), Human3.6M order; NaN in frames without the person.
+
+    Raises
+    ------
+    Pose3dError
+        One line: arrays of other shapes, no frames, an unknown lifter or layout, ...
+    """
+    points, found = _checked_keypoints(keypoints, scores, layout)
+    if min(size) <= 0:
+        raise Pose3dError(f"the picture's size must be positive, not {tuple(size)}")
+    if not (fps > 0 and math.isfinite(fps)):
+        raise Pose3dError(f"fps must be above 0, not {fps:g}")
+    count = len(points)
+    times = np.arange(count) / fps if time_s is None else np.asarray(time_s, np.float64)
+    if times.shape != (count,) or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        raise Pose3dError(f"time_s must be {count} finite numbers that never decrease")
+    if isinstance(lifter, nn.Module):
+        network = lifter
+    else:
+        network = lifters3d.load(lifter).to(choose_device(device))
+
+    several = points.reshape(count, -1, 17, 2)
+    joints = np.full((*several.shape[:3], 3), np.nan, np.float32)
+    places, sequences = [], []
+    for person in range(several.shape[1]):
+        own = several[:, person]
+        present = found.reshape(count, -1, 17)[:, person].any(axis=-1)
+        if not causal:
+            known = np.isfinite(own).all(axis=-1).astype(np.float32)
+            own, _ = fill_joints(own, known, times, min_score=0.5, max_gap_s=max_gap)
+            own, bridged = fill_gaps(own, present, times, max_gap)
+            present = present | bridged
+        for start, stop in segments(present):
+            places.append((slice(start, stop), person))
+            sequences.append((own[start:stop], times[start:stop]))
+    lifted = lift_sequences(
+        network,
+        sequences,
+        size,
+        fov_degrees=fov,
+        flip_average=flip,
+        causal=causal,
+        precision=precision,
+    )
+    for place, poses in zip(places, lifted, strict=True):
+        joints[place] = poses
+    return joints.reshape(*points.shape[:-1], 3)
+
+
+def _checked_keypoints(
+    keypoints: np.ndarray, scores: np.ndarray | None, layout: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keypoints in Human3.6M order, NaN where not found, and where they were found."""
+    points = np.array(keypoints, np.float64)
+    if points.ndim not in (3, 4) or points.shape[-1] != 2:
+        raise Pose3dError(f"keypoints must be (T, 17, 2) or (T, people, 17, 2), not {points.shape}")
+    if points.shape[-2] != 17:
+        raise Pose3dError(
+            f"keypoints have {points.shape[-2]} joints, not the 17 of layout '{layout}'; "
+            f"layouts are {', '.join(LAYOUTS)}"
+        )
+    if not len(points):
+        raise Pose3dError("keypoints hold no frames: there is nothing to lift")
+    if layout not in LAYOUTS:
+        raise Pose3dError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
+    points[~np.isfinite(points).all(axis=-1)] = np.nan
+    if scores is not None:
+        scores = np.asarray(scores, np.float64)
+        if scores.shape != points.shape[:-1]:
+            raise Pose3dError(f"scores must be {points.shape[:-1]}, not {scores.shape}")
+        points[~(scores > 0)] = np.nan
+    points = LAYOUTS[layout](points)
+    return points, np.isfinite(points).all(axis=-1)

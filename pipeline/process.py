@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import tempfile
 from contextlib import closing
 from dataclasses import dataclass
@@ -18,8 +17,9 @@ import lifters3d
 from detectors2d.mediapipe import MediaPipePose
 from lifters3d.skeleton import LIMB_JOINTS
 from pipeline.cleaning import fill_gaps, segments
+from pipeline.compute import choose_device, choose_precision
 from pipeline.joints import coco_to_h36m
-from pipeline.lifting import focal_length, lift_sequence
+from pipeline.lifting import focal_length, lift_sequences
 from pipeline.progress import Progress, Silence
 from pipeline.rendering.video import render_video
 from pipeline.result import PoseResult
@@ -53,6 +53,7 @@ def estimate(
     settings = settings or Settings()
     progress = progress or Silence()
     device = choose_device(settings.device)
+    choose_precision(settings.precision, device)  # a wrong one is told before the long work
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise Pose3dError(f"{path} is a pipe or a device; a video is read twice: give a file")
@@ -135,24 +136,30 @@ def lift(
     interpolated = np.zeros(count, bool)
     stretch = split_at_jumps(detections.keypoints, found, time_s)
     seen = np.concatenate([detections.keypoints, detections.scores[..., None]], axis=-1)
+    # What bridges a gap is known only after it.
+    max_gap = 0.0 if settings.causal else settings.max_gap
+    places: list[slice] = []
     for number in range(stretch.max() + 1):
         own = stretch == number
-        filled, bridged = fill_gaps(seen, own, time_s, settings.max_gap)
+        filled, bridged = fill_gaps(seen, own, time_s, max_gap)
         # What another person's frames interrupt is not bridged.
         bridged &= stretch < 0
         own |= bridged
         keypoints[own], scores[own] = filled[own, :, :2], filled[own, :, 2]
         interpolated |= bridged
-        for start, stop in segments(own):
-            joints3d[start:stop] = lift_sequence(
-                lifter,
-                keypoints[start:stop],
-                time_s[start:stop],
-                size,
-                fov_degrees=settings.fov,
-                flip_average=settings.flip,
-            )
-            progress.advance(stop - start)
+        places += [slice(*segment) for segment in segments(own)]
+    lifted = lift_sequences(
+        lifter,
+        [(keypoints[place], time_s[place]) for place in places],
+        size,
+        fov_degrees=settings.fov,
+        flip_average=settings.flip,
+        causal=settings.causal,
+        precision=settings.precision,
+        done=progress.advance,
+    )
+    for place, joints in zip(places, lifted, strict=True):
+        joints3d[place] = joints
     progress.advance(int(count - np.isfinite(joints3d[:, 0, 0]).sum()))
 
     present = found | interpolated
@@ -192,21 +199,6 @@ def lift(
         },
         warnings=warnings,
     )
-
-
-def choose_device(wanted: str) -> torch.device:
-    """The device behind "auto", "cpu", "cuda" or "cuda:N"; Pose3dError if it is not there."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
-        raise Pose3dError(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
-    kind, _, number = wanted.partition(":")
-    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
-        raise Pose3dError(
-            f"device '{wanted}' is not there: {torch.cuda.device_count()} CUDA devices are "
-            "visible to PyTorch; use --device cpu"
-        )
-    return torch.device(wanted)
 
 
 def check_targets(source: Path, folder: Path, targets: list[Path]) -> None:

@@ -26,6 +26,8 @@ class Settings:
     device : "auto", "cpu", "cuda" or "cuda:N"
     fov : horizontal field of view of the camera in degrees; None is a guess
     flip : average the lifting with that of the mirrored keypoints
+    causal : the 3D joints of a frame depend on it and earlier frames alone; gaps are not bridged
+    precision : "auto", "fp32", "bf16" or "fp16": of the lifter's products
     max_gap : longest gap in seconds, in which nobody was found, to bridge by interpolation
     render : write the video as well, not only the result file
     """
@@ -36,6 +38,8 @@ class Settings:
     device: str = "auto"
     fov: float | None = None
     flip: bool = True
+    causal: bool = False
+    precision: str = "auto"
     max_gap: float = 0.5
     render: bool = True
 
@@ -48,6 +52,9 @@ class Settings:
         _require(isinstance(self.device, str), "device", self.device, "auto, cpu, cuda or cuda:N")
         _number("fov", self.fov, 5, 170, optional=True)
         _require(isinstance(self.flip, bool), "flip", self.flip, "true or false")
+        _require(isinstance(self.causal, bool), "causal", self.causal, "true or false")
+        known = self.precision in ("auto", "fp32", "bf16", "fp16")
+        _require(known, "precision", self.precision, "auto, fp32, bf16 or fp16")
         _number("max_gap", self.max_gap, 0, math.inf)
         _require(isinstance(self.render, bool), "render", self.render, "true or false")
 

@@ -3,10 +3,14 @@
 from pose3d import estimate
 result = estimate("clip.mp4", lifter="mixste")
 result.joints3d  # (frames, people, 17, 3) metres
+
+from pose3d import lift
+joints = lift(keypoints, size=(1920, 1080), layout="coco")  # (T, 17, 2) px -> (T, 17, 3) metres
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +20,33 @@ from pipeline.version import VERSION
 from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
+    from pipeline.lifting import lift
     from pipeline.result import PoseResult, load_result
 
-__all__ = ["Pose3dError", "PoseResult", "Settings", "__version__", "estimate", "load_result"]
+__all__ = [
+    "Pose3dError",
+    "PoseResult",
+    "Settings",
+    "__version__",
+    "estimate",
+    "lift",
+    "load_result",
+]
 
 
 __version__ = VERSION
 
+_LAZY = {
+    "PoseResult": "pipeline.result",
+    "lift": "pipeline.lifting",
+    "load_result": "pipeline.result",
+}
+
 
 def __getattr__(name: str) -> object:
     # The networks' libraries take seconds to import: not for ``pose3d --help`` or a wrong flag.
-    if name in ("PoseResult", "load_result"):
-        from pipeline import result
-
-        return getattr(result, name)
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

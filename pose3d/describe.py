@@ -7,7 +7,7 @@ from pathlib import Path
 
 import torch
 
-from pipeline.process import choose_device
+from pipeline.compute import choose_device, choose_precision
 from pipeline.result import PoseResult
 from pipeline.settings import Settings
 from pipeline.version import VERSION
@@ -26,10 +26,14 @@ def describe_start(source: Path, settings: Settings) -> None:
     )
     chosen = ", ".join(f"{name} {value}" for name, value in settings.as_dict().items())
     errors.print(f"settings: {chosen}")
+    device = choose_device(settings.device)
+    precision = str(choose_precision(settings.precision, device)).removeprefix("torch.")
     errors.print(
-        f"pose3d {VERSION}, torch {torch.__version__}, "
-        f"device {choose_device(settings.device)}, {torch.get_num_threads()} threads"
+        f"pose3d {VERSION}, torch {torch.__version__}, device {device}, {precision}, "
+        f"{torch.get_num_threads()} threads"
     )
+    if settings.causal:
+        errors.print("lifting is causal: no frame depends on a later one")
 
 
 def describe_outcome(result: PoseResult) -> None:

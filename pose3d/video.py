@@ -58,6 +58,15 @@ def video(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    causal: Annotated[
+        bool | None,
+        typer.Option(
+            "--causal/--no-causal",
+            help="Lift every frame from it and earlier ones alone, as live use would: slower, less "
+            "exact; gaps are not bridged. [dim]\\[default: no-causal][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
     max_gap: Annotated[
         float | None,
         typer.Option(
@@ -70,6 +79,14 @@ def video(
         str | None,
         typer.Option(
             help="auto, cpu, cuda or cuda:N. [dim]\\[default: auto][/dim]", rich_help_panel=RUN
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the lifter: auto (bf16 where the hardware has it), fp32, bf16 or fp16. "
+            "[dim]\\[default: auto][/dim]",
+            rich_help_panel=RUN,
         ),
     ] = None,
     config: Annotated[
@@ -106,6 +123,8 @@ def video(
         render=render,
         fov=fov,
         flip=flip,
+        causal=causal,
+        precision=precision,
         max_gap=max_gap,
         device=device,
     )

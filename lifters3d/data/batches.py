@@ -9,14 +9,16 @@ from lifters3d.data.bodies import WindowSampler, augment_bodies
 from lifters3d.data.detector_noise import corrupt
 from lifters3d.data.mocap17 import Mocap
 from lifters3d.data.virtual_cameras import film
-from lifters3d.normalisation import person, viewing_rotation
+from lifters3d.normalisation import frame, person, viewing_rotation
 from lifters3d.skeleton import HIP, derive_trunk
 
 
-def to_input(screen: Tensor, normalisation: str) -> Tensor:
+def to_input(screen: Tensor, normalisation: str, receptive_field: int) -> Tensor:
     """Keypoints (B, T, 17, 2) in screen units to lifter input, with the derived trunk joints."""
     derived = derive_trunk(screen)
-    return derived if normalisation == "screen" else person(derived)
+    if normalisation == "screen":
+        return derived
+    return person(derived) if normalisation == "person" else frame(derived, receptive_field)
 
 
 def to_target(joints: Tensor, normalisation: str) -> Tensor:
@@ -30,7 +32,10 @@ def to_target(joints: Tensor, normalisation: str) -> Tensor:
 
 
 class PairStream:
-    """An endless stream of (input (B, T, 17, 2), target (B, T, 17, 3) metres) batches."""
+    """An endless stream of (input (B, T, 17, 2), target (B, T, 17, 3) metres) batches.
+
+    ``receptive_field`` is the lifter's, if the sequences are longer than its windows.
+    """
 
     def __init__(
         self,
@@ -41,10 +46,12 @@ class PairStream:
         generator: torch.Generator,
         noisy: bool = True,
         augment: bool = True,
+        receptive_field: int | None = None,
     ) -> None:
         self.sampler = WindowSampler(mocap, frames, generator.device)
         self.batch, self.normalisation, self.generator = batch, normalisation, generator
         self.noisy, self.augment = noisy, augment
+        self.receptive_field = receptive_field or frames
 
     def __next__(self) -> tuple[Tensor, Tensor]:
         poses = self.sampler.draw(self.batch, self.generator)
@@ -53,7 +60,8 @@ class PairStream:
         joints, screen = film(poses, self.generator)
         if self.noisy:
             screen = corrupt(screen, self.generator)
-        return to_input(screen, self.normalisation), to_target(joints, self.normalisation)
+        keypoints = to_input(screen, self.normalisation, self.receptive_field)
+        return keypoints, to_target(joints, self.normalisation)
 
     def __iter__(self) -> PairStream:
         return self

@@ -23,6 +23,10 @@ from lifters3d.skeleton import HIP, LIMB_JOINTS
 from weights.errors import Pose3dError
 
 
+# Consecutive frames that lifters of one frame lift in each window drawn.
+CENTRES = 9
+
+
 @torch.inference_mode()
 def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> dict[str, float]:
     """Mean errors in mm over ``windows`` random windows, for exact and for noisy 2D."""
@@ -31,19 +35,26 @@ def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> di
     device = next(lifter.parameters()).device
     for kind in ("clean", "noisy"):
         generator = torch.Generator(device).manual_seed(seed)
+        sequence = lifter.output == "sequence"
         stream = PairStream(
             mocap,
-            lifter.frames,
+            lifter.frames if sequence else lifter.frames + CENTRES - 1,
             batch=min(windows, 64),
             normalisation=lifter.convention.normalisation,
             generator=generator,
             noisy=kind == "noisy",
             augment=False,
+            receptive_field=lifter.frames,
         )
         predicted, target = [], []
         while len(predicted) * stream.batch < windows:
             keypoints, true = next(stream)
-            predicted.append(lifter(keypoints).cpu().numpy())
+            if not sequence:
+                first = lifter.frames - 1 if lifter.output == "last" else lifter.frames // 2
+                true = true[:, first : first + CENTRES]
+                keypoints = keypoints.unfold(1, lifter.frames, 1).movedim(-1, 2).flatten(0, 1)
+            poses = torch.cat([lifter(chunk) for chunk in keypoints.split(64)])
+            predicted.append(poses.view(true.shape).cpu().numpy())
             target.append(true.cpu().numpy())
         p, t = 1000 * np.concatenate(predicted), 1000 * np.concatenate(target)
         p = p - p[..., HIP : HIP + 1, :]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import json
 import math
 import os
 import time
@@ -42,9 +43,7 @@ class Recipe:
     output: str = "runs/mixste"
     lifter: str = "mixste"
     frames: int = 81
-    width: int = 192
-    depth: int = 4
-    heads: int = 4
+    network: str = "{}"  # JSON: the lifter's other arguments, {"width": 192, "depth": 4}
     normalisation: str = "person"
     batch: int = 48  # windows a step
     steps: int = 4000
@@ -54,6 +53,7 @@ class Recipe:
     weight_decay: float = 0.05
     drop_path: float = 0.05
     velocity_weight: float = 1.0
+    full_weight: float = 1.0  # of the loss on every frame, for lifters of one frame
     ema: float = 0.999
     seed: int = 1
     init: str = ""
@@ -112,10 +112,7 @@ def train(recipe: Recipe) -> Path:
             group["lr"] = recipe.learning_rate * rate_at(step, recipe)
         keypoints, target = next(stream)
         with torch.autocast(device.type, torch.bfloat16):
-            predicted = lifter(keypoints)
-        predicted = predicted.float()
-        position = mpjpe_loss(predicted, target)
-        loss = position + recipe.velocity_weight * velocity_loss(predicted, target)
+            loss, position = losses_of(lifter, keypoints, target, recipe)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(lifter.parameters(), 1.0)
@@ -124,7 +121,8 @@ def train(recipe: Recipe) -> Path:
         # The average follows quickly at first: a fresh network's weights are worth forgetting.
         keep = min(recipe.ema, step / (step + 10))
         for key, value in lifter.state_dict().items():
-            averaged[key].lerp_(value, 1 - keep)
+            if value.is_floating_point():
+                averaged[key].lerp_(value, 1 - keep)
         losses.append(position.item())
         if step % recipe.every == 0 or step == recipe.steps:
             save_checkpoint(checkpoint, lifter, optimiser, averaged, generator, step)
@@ -134,16 +132,35 @@ def train(recipe: Recipe) -> Path:
     return export(recipe, folder, averaged, step)
 
 
+def losses_of(
+    lifter: nn.Module, keypoints: Tensor, target: Tensor, recipe: Recipe
+) -> tuple[Tensor, Tensor]:
+    """The loss of a batch, and the error of what the lifter is for, in metres.
+
+    Lifters of one frame learn from every frame of the window as well: full-to-single (Strided
+    Transformer, section III-D), and poseformer-sta from its spatial poses (eq. 13).
+    """
+    if lifter.output == "sequence":
+        full = lifter(keypoints)
+        position = mpjpe_loss(full, target)
+        return position + recipe.velocity_weight * velocity_loss(full, target), position
+    single, full, *spatial = lifter.forward_training(keypoints)
+    wanted = -1 if lifter.output == "last" else lifter.frames // 2
+    position = mpjpe_loss(single[:, 0], target[:, wanted])
+    every = mpjpe_loss(full, target) + recipe.velocity_weight * velocity_loss(full, target)
+    loss = position + recipe.full_weight * every
+    return loss + sum(mpjpe_loss(poses, target) for poses in spatial), position
+
+
 def fresh(recipe: Recipe) -> nn.Module:
     """The recipe's lifter with random weights."""
-    lifter = lifters3d.build(
-        recipe.lifter,
-        frames=recipe.frames,
-        width=recipe.width,
-        depth=recipe.depth,
-        heads=recipe.heads,
-        drop_path=recipe.drop_path,
-    )
+    try:
+        network = json.loads(recipe.network)
+    except json.JSONDecodeError as error:
+        raise Pose3dError(f"--network is no JSON object ({error})") from None
+    if recipe.lifter in ("mixste", "poseformer", "poseformer-sta"):
+        network.setdefault("drop_path", recipe.drop_path)
+    lifter = lifters3d.build(recipe.lifter, frames=recipe.frames, **network)
     lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
     return lifter.to(recipe.device)
 
@@ -157,6 +174,10 @@ def spread_embeddings(lifter: nn.Module) -> None:
     for name, parameter in lifter.named_parameters():
         if name.endswith("pos_embed"):
             nn.init.normal_(parameter, std=1.0 if name.startswith("Spatial") else 0.2)
+        elif name == "weighted_mean.weight":
+            # PoseFormer begins by taking the centre frame.
+            with torch.no_grad():
+                parameter.zero_()[0, parameter.shape[1] // 2] = 1.0
 
 
 def rate_at(step: int, recipe: Recipe) -> float:
@@ -168,14 +189,16 @@ def rate_at(step: int, recipe: Recipe) -> float:
 
 
 def stretch_to(path: str, lifter: nn.Module) -> dict[str, Tensor]:
-    """Weights of a file for ``lifter``, temporal embeddings interpolated to its length."""
+    """Weights of a file for ``lifter``, all that has a length in frames interpolated to its own."""
     tensors, _ = read_weights(path)
     wanted = lifter.state_dict()
     for key, tensor in tensors.items():
         if key in wanted and tensor.ndim == 3 and tensor.shape[1] != wanted[key].shape[1]:
-            tensors[key] = functional.interpolate(
-                tensor.transpose(1, 2), size=wanted[key].shape[1], mode="linear"
-            ).transpose(1, 2)
+            length = wanted[key].shape[1]
+            stretched = functional.interpolate(tensor.transpose(1, 2), size=length, mode="linear")
+            tensors[key] = stretched.transpose(1, 2)
+            if key == "weighted_mean.weight":  # a sum over the frames
+                tensors[key] *= tensor.shape[1] / length
     return tensors
 
 
@@ -238,7 +261,8 @@ def report(
 
 def export(recipe: Recipe, folder: Path, averaged: dict[str, Tensor], step: int) -> Path:
     """Write the averaged weights as a file that ``lifters3d.load`` reads."""
-    path = folder / f"{recipe.lifter}_t{recipe.frames}.safetensors"
+    name = recipe.lifter.replace("-", "_")
+    path = folder / f"{name}_t{recipe.frames}.safetensors"
     training = asdict(recipe) | {"steps_made": step}
     for key in ("data", "validation", "init", "output"):
         training[key] = Path(training[key]).name

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -62,6 +64,11 @@ def test_flip(kind, dimensions):
         expected = poses[..., partner, :] * [-1, 1, 1][:dimensions]
         np.testing.assert_array_equal(flipped[..., joint, :], expected)
     np.testing.assert_array_equal(np.asarray(flip(kind(flipped))), poses)
+
+
+def test_flip_is_motionberts():
+    with np.load(Path(__file__).parents[1] / "data" / "joint_maps.npz") as golden:
+        np.testing.assert_array_equal(flip(golden["h36m_motionbert"]), golden["motionbert_flip"])
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])

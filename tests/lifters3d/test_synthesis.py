@@ -334,10 +334,10 @@ def test_targets_are_seen_by_a_camera_that_looks_at_the_hip(filmed):
 def test_screen_targets_and_inputs(filmed):
     _, joints, picture = (torch.from_numpy(array) for array in filmed)
     assert torch.equal(to_target(joints, "screen"), joints - joints[:, :, :1])
-    assert torch.equal(to_input(picture, "screen"), derive_trunk(picture))
+    assert torch.equal(to_input(picture, "screen", 9), derive_trunk(picture))
 
 
 def test_person_input_looks_alike_through_any_lens(filmed):
     """Focal length and picture units drop out."""
     picture = torch.from_numpy(filmed[2])
-    torch.testing.assert_close(to_input(picture, "person"), to_input(700 * picture + 9, "person"))
+    torch.testing.assert_close(to_input(picture, "person", 9), to_input(700 * picture + 9, "person", 9))

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import json
 import math
 import sys
 from itertools import pairwise
@@ -25,15 +26,18 @@ def data(tmp_path_factory):
     return write_mocap17(folder / "walks.npz", walks(4, frames=40))
 
 
+# The first pair of blocks is never dropped.
+SMALL = json.dumps({"width": 16, "depth": 2, "heads": 2})
+SMALLEST = json.dumps({"width": 8, "depth": 1, "heads": 2})
+
+
 @pytest.fixture
 def recipe(data, tmp_path):
     return training.Recipe(
         data=str(data),
         output=str(tmp_path / "run"),
         frames=5,
-        width=16,
-        depth=2,  # the first pair of blocks is never dropped
-        heads=2,
+        network=SMALL,
         batch=8,
         steps=6,
         warmup=2,
@@ -227,7 +231,7 @@ def test_no_stretching_where_lengths_agree(short):
 def test_training_starts_from_stretched_weights(recipe, short):
     path, lifter = short
     longer = dataclasses.replace(
-        recipe, init=str(path), frames=27, width=8, depth=1, steps=1, warmup=1, learning_rate=0.0
+        recipe, init=str(path), frames=27, network=SMALLEST, steps=1, warmup=1, learning_rate=0.0
     )
     started = read_weights(training.train(longer))[0]
     torch.testing.assert_close(
@@ -331,7 +335,7 @@ def test_train_command(data, tmp_path, monkeypatch, capsys):
         training,
         monkeypatch,
         *("--data", str(data), "--output", str(tmp_path / "run"), "--frames", "3"),
-        *("--width", "8", "--depth", "1", "--heads", "2", "--batch", "4", "--steps", "2"),
+        *("--network", SMALLEST, "--batch", "4", "--steps", "2"),
     )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("step 2.0 train_mm ")
@@ -343,12 +347,13 @@ def test_train_command(data, tmp_path, monkeypatch, capsys):
     [
         ({"data": "nowhere.npz"}, "nowhere.npz: no such file"),
         ({"lifter": "mixst"}, "did you mean mixste"),
-        ({"heads": "3"}, "multiple of heads"),
+        ({"network": '{"width": 8, "heads": 3}'}, "multiple of heads"),
+        ({"network": "{width: 8}"}, "--network is no JSON object"),
         ({"init": "nowhere.safetensors"}, "nowhere.safetensors: no such weights file"),
     ],
 )
 def test_train_command_errors(data, tmp_path, monkeypatch, change, words):
-    options = {"data": str(data), "width": "8", "heads": "2", "steps": "1"} | change
+    options = {"data": str(data), "network": SMALLEST, "steps": "1"} | change
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     with pytest.raises(SystemExit) as caught:
         main_of(training, monkeypatch, *arguments, "--output", str(tmp_path / "run"))
@@ -360,7 +365,7 @@ def test_weights_and_checkpoints_of_another_network(recipe, short):
         training.train(dataclasses.replace(recipe, init=str(short[0])))
     training.train(recipe)
     with pytest.raises(Pose3dError, match=r"checkpoint\.pt: of another network"):
-        training.train(dataclasses.replace(recipe, width=32))
+        training.train(dataclasses.replace(recipe, network=SMALLEST))
     (Path(recipe.output) / "checkpoint.pt").write_bytes(b"half a checkpoi")
     with pytest.raises(Pose3dError, match=r"checkpoint\.pt: not a training checkpoint"):
         training.train(recipe)

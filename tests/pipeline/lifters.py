@@ -6,12 +6,16 @@ from torch import nn
 
 from lifters3d.registry import Convention
 from lifters3d.skeleton import HIP
+from pipeline.lifting import lift_sequences
 
 SIZE = (640, 480)
 
 
 class FakeLifter(nn.Module):
     """A sequence lifter that answers by a function of its normalised input (B, T, 17, 2)."""
+
+    output = "sequence"
+    joints = 17
 
     def __init__(self, answer, frames=27, **convention):
         super().__init__()
@@ -58,3 +62,8 @@ def on_screen(keypoints):
 
 def rooted(joints):
     return joints - joints[..., HIP : HIP + 1, :]
+
+
+def lift_sequence(lifter, keypoints, time_s, size, **options):
+    """The lifting of a single sequence."""
+    return lift_sequences(lifter, [(keypoints, time_s)], size, **options)[0]

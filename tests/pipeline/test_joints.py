@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 
 from lifters3d.skeleton import JOINT_NAMES, LEFT, MIRROR, RIGHT
-from pipeline.joints import COCO_NAMES, blazepose_world_to_h36m, coco_to_h36m
+from pipeline.joints import COCO_NAMES, blazepose_world_to_h36m, coco_to_h36m, halpe26_to_h36m
 
-DATA = Path(__file__).parent.parent / "data" / "coco_to_h36m.npz"
+DATA = Path(__file__).parent.parent / "data" / "joint_maps.npz"
 COCO_MIRROR = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
 
 
 @pytest.fixture(scope="module")
 def golden():
-    """Twelve random poses, and what the research demos' own code made of them."""
+    """Twelve random poses of each format, and what the authors' own code made of them."""
     with np.load(DATA) as file:
         return dict(file)
 
@@ -81,6 +81,71 @@ def test_other_shapes_are_refused(shape):
 def test_scores_of_another_shape_are_refused():
     with pytest.raises(ValueError, match="scores must be"):
         coco_to_h36m(np.zeros((17, 2)), np.zeros(16))
+
+
+def test_overlay_variant_equals_the_research_demos(golden):
+    keypoints, _ = coco_to_h36m(golden["coco"], formulae="gast-overlay")
+    np.testing.assert_allclose(keypoints, golden["h36m_overlay_variant"], rtol=0, atol=2e-4)
+    lifting, _ = coco_to_h36m(golden["coco"])
+    assert np.abs(keypoints - lifting)[:, JOINT_NAMES.index("Spine"), 0].max() > 100
+
+
+def test_mmpose_guesses_are_midpoints(golden):
+    """Every joint is the mean of a few keypoints, and so is its score."""
+    made_of = {
+        "Hip": ["left_hip", "right_hip"],
+        "Spine": ["left_hip", "right_hip", "left_shoulder", "right_shoulder"],
+        "Thorax": ["left_shoulder", "right_shoulder"],
+        "Neck/Nose": ["nose"],
+        "Head": ["left_eye", "right_eye"],
+    }
+    for joint in ("Hip", "Knee", "Foot", "Shoulder", "Elbow", "Wrist"):
+        part = "ankle" if joint == "Foot" else joint.lower()
+        made_of |= {"L" + joint: ["left_" + part], "R" + joint: ["right_" + part]}
+    coco, scores = golden["coco"].astype(float), golden["coco_scores"].astype(float)
+    keypoints, h36m_scores = coco_to_h36m(coco, scores, formulae="mmpose")
+    for joint, name in enumerate(JOINT_NAMES):
+        parts = [COCO_NAMES.index(part) for part in made_of[name]]
+        np.testing.assert_allclose(keypoints[:, joint], coco[:, parts].mean(1), atol=1e-4)
+        np.testing.assert_allclose(h36m_scores[:, joint], scores[:, parts].mean(1), atol=1e-6)
+
+
+def test_other_formulae_are_refused():
+    with pytest.raises(ValueError, match="formulae must be"):
+        coco_to_h36m(np.zeros((17, 2)), formulae="vibe")
+
+
+def test_halpe26_equals_motionbert(golden):
+    halpe, expected = golden["halpe26"], golden["h36m_motionbert"]
+    keypoints, scores = halpe26_to_h36m(halpe[..., :2], halpe[..., 2])
+    np.testing.assert_allclose(keypoints, expected[..., :2], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(scores, expected[..., 2], rtol=0, atol=1e-7)
+    assert keypoints.dtype == scores.dtype == np.float32
+    deep, none = halpe26_to_h36m(halpe[..., :2].reshape(3, 4, 26, 2))
+    assert none is None
+    np.testing.assert_array_equal(deep.reshape(12, 17, 2), keypoints)
+
+
+def test_a_missing_halpe_keypoint_takes_only_its_own_joints(golden):
+    halpe = golden["halpe26"][..., :2].copy()
+    halpe[0, 18, 1] = np.nan  # half of the neck
+    halpe[1, 17] = np.nan  # head
+    halpe[2, 19] = np.nan  # hip
+    halpe[3, 20:] = np.nan  # feet
+    missing = np.isnan(halpe26_to_h36m(halpe)[0])
+    expected = [{"Thorax", "Spine"}, {"Head"}, {"Hip", "Spine"}, set()]
+    for pose, names in zip(missing, expected, strict=False):
+        assert {JOINT_NAMES[joint] for joint in np.flatnonzero(pose.all(-1))} == names
+        assert pose.sum() == 2 * len(names)
+
+
+@pytest.mark.parametrize(
+    ("keypoints", "scores", "message"),
+    [((17, 2), (17,), "keypoints must be"), ((26, 2), (17,), "scores must be")],
+)
+def test_halpe26_of_other_shapes_is_refused(keypoints, scores, message):
+    with pytest.raises(ValueError, match=message):
+        halpe26_to_h36m(np.zeros(keypoints), np.zeros(scores))
 
 
 def standing():

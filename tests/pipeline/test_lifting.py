@@ -6,11 +6,12 @@ import torch
 
 from lifters3d.normalisation import viewing_rotation
 from lifters3d.skeleton import HIP, MIRROR, derive_trunk
-from pipeline.lifting import focal_length, lift_sequence
+from pipeline.lifting import focal_length
 from tests.pipeline.lifters import (
     SIZE,
     FakeLifter,
     evenly,
+    lift_sequence,
     linear,
     lopsided,
     on_screen,

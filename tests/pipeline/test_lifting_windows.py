@@ -8,11 +8,12 @@ import torch
 
 import lifters3d
 from lifters3d.skeleton import HIP
-from pipeline.lifting import lift_sequence, window_starts
+from pipeline.windows import window_starts
 from tests.pipeline.lifters import (
     SIZE,
     FakeLifter,
     evenly,
+    lift_sequence,
     linear,
     lopsided,
     on_screen,

@@ -12,13 +12,13 @@ import pytest
 import lifters3d
 from lifters3d.skeleton import HIP
 from pipeline.joints import coco_to_h36m
-from pipeline.lifting import lift_sequence
 from pipeline.process import estimate, process_video
 from pipeline.result import load_result
 from pipeline.settings import Settings
 from pipeline.video import VideoReader, probe
 from tests.pipeline.clips import COLOURS, quadrant_colours
 from tests.pipeline.fakes import walking
+from tests.pipeline.lifters import lift_sequence
 from tests.pipeline.videos import NTSC, stamps
 
 # Every frame, once -------------------------------------------------------------------------------
@@ -99,7 +99,7 @@ def test_numbers_are_those_of_the_stages(pose, clip, tiny):
     """Joints of the detector as H36M, lifted in one piece, on the rays of the hip."""
     path = clip(frames=40, size=(192, 108))
     fake = pose()
-    result = estimate(path, Settings(lifter=tiny, fov=45.0))
+    result = estimate(path, Settings(lifter=tiny, fov=45.0, precision="fp32"))
     coco = np.stack([walking(i, (192, 108)) for i in range(40)])
     keypoints, scores = coco_to_h36m(coco, np.full((40, 17), fake.scores))
     np.testing.assert_allclose(result.keypoints2d[:, 0], keypoints)
@@ -118,7 +118,7 @@ def test_settings_reach_the_lifting(pose, clip, tiny):
     results = []
     for changes in ({}, {}, {"flip": False}, {"fov": 100.0}):
         pose()
-        results.append(estimate(path, Settings(lifter=tiny, **changes)).joints3d)
+        results.append(estimate(path, Settings(lifter=tiny, precision="fp32", **changes)).joints3d)
     np.testing.assert_array_equal(results[0], results[1])
     for other in results[2:]:
         assert np.abs(other - results[0]).max() > 1e-4

@@ -61,6 +61,8 @@ def test_every_setting_can_stand_in_a_file(toml):
         "device": "cpu",
         "fov": 60,
         "flip": False,
+        "causal": True,
+        "precision": "bf16",
         "max_gap": 0.1,
         "render": False,
     }

@@ -1,0 +1,54 @@
+"""Where and how precisely networks run."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+
+from weights.errors import Pose3dError
+
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def choose_device(wanted: str) -> torch.device:
+    """The device behind "auto", "cpu", "cuda" or "cuda:N"; Pose3dError if it is not there."""
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
+        raise Pose3dError(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
+    kind, _, number = wanted.partition(":")
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise Pose3dError(
+            f"device '{wanted}' is not there: {torch.cuda.device_count()} CUDA devices are "
+            "visible to PyTorch; use --device cpu"
+        )
+    return torch.device(wanted)
+
+
+def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
+    """The type of the products behind "auto", "fp32", "bf16" or "fp16".
+
+    "auto" is bf16 where the device multiplies it in hardware, else float32. Sums, norms and a
+    lifter's first and last layer are float32 in any case.
+    """
+    if wanted == "fp32":
+        return torch.float32
+    if wanted == "bf16":
+        return torch.bfloat16
+    if wanted == "fp16":
+        if device.type == "cpu":
+            raise Pose3dError("precision fp16 needs a CUDA device: choose auto, fp32 or bf16")
+        return torch.float16
+    if wanted != "auto":
+        raise Pose3dError(f"unknown precision '{wanted}': choose one of {', '.join(PRECISIONS)}")
+    return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        # Emulated before Ampere.
+        return torch.cuda.get_device_capability(device)[0] >= 8
+    # AVX-512 without these instructions converts first, and is slower than float32.
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
