@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-# On CPUs torch's fused attention pays only for sequences of this length and more (1.4x at 243
-# tokens, nothing at 81), and rounds a little worse; its backward pass is several times slower than
-# that of the two products written out (6x in bf16 at 17 and 81 tokens).
+# On CPUs torch's fused attention pays only for sequences of this length and more (2-4x at 243,
+# nothing at 81), and rounds a little worse; its backward pass is several times slower than that of
+# the two products written out (6x in bf16 at 17 and 81 tokens).
 FUSED_FROM = 128
 
 
@@ -21,6 +21,8 @@ def full_precision(module: nn.Module, x: Tensor) -> Tensor:
     1000 px wide and 4 mm of a metre. Between them the residual stream stays float32 and only the
     branches are rounded.
     """
+    if x.is_meta:  # which autocast does not know
+        return module(x)
     with torch.autocast(x.device.type, enabled=False):
         return module(x if x.dtype == torch.float64 else x.float())
 
@@ -62,13 +64,22 @@ def attend(
     query: Tensor, key: Tensor, value: Tensor, training: bool, dropout: float = 0.0
 ) -> Tensor:
     """Attention of (N, heads, L, head_dim) each, scale head_dim ** -0.5, nothing masked."""
-    if query.is_cuda or (query.shape[-2] >= FUSED_FROM and not training):
+    if query.is_cuda:
         return functional.scaled_dot_product_attention(
             query, key, value, dropout_p=dropout if training else 0.0
         )
-    weight = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
-    weight = functional.dropout(weight.softmax(dim=-1), dropout, training)
-    return weight.to(value.dtype) @ value
+    if training:
+        weight = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        weight = functional.dropout(weight.softmax(dim=-1), dropout)
+        return weight.to(value.dtype) @ value
+    # In bf16 a CPU gains nothing here, the softmax being float32 in any case.
+    dtype = torch.promote_types(query.dtype, torch.float32)
+    with torch.autocast("cpu", enabled=False):
+        query, key, value = query.to(dtype), key.to(dtype), value.to(dtype)
+        if query.shape[-2] >= FUSED_FROM:
+            return functional.scaled_dot_product_attention(query, key, value)
+        weight = (query * query.shape[-1] ** -0.5) @ key.transpose(-1, -2)
+        return weight.softmax(dim=-1) @ value
 
 
 class SelfAttention(nn.Module):
@@ -96,8 +107,9 @@ class SelfAttention(nn.Module):
 class SplitAttention(nn.Module):
     """Multi-head self-attention with four projections: query, key, value, output.
 
-    ``forward``: (N, L, C) -> (N, L, C). The four are ``linears`` 0-3, as in the Annotated
-    Transformer, whose code the authors of the Strided Transformer built on.
+    ``forward``: (N, L, C) -> (N, L, C); or, given the tokens (N, K, C) of them whose answers are
+    wanted, (N, K, C). The four projections are ``linears`` 0-3, as in the Annotated Transformer,
+    whose code the authors of the Strided Transformer built on.
     """
 
     def __init__(self, channels: int, heads: int, dropout: float = 0.0) -> None:
@@ -108,12 +120,17 @@ class SplitAttention(nn.Module):
         self.dropout = dropout
         self.linears = nn.ModuleList(nn.Linear(channels, channels) for _ in range(4))
 
-    def forward(self, x: Tensor) -> Tensor:
-        n, length, channels = x.shape
-        split = n, length, self.heads, channels // self.heads
-        query, key, value = (linear(x).view(split).transpose(1, 2) for linear in self.linears[:3])
+    def forward(self, x: Tensor, wanted: Tensor | None = None) -> Tensor:
+        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
+            # Once, not for each projection.
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        asking = x if wanted is None else wanted
+        query, key, value = (
+            linear(tokens).unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for linear, tokens in zip(self.linears[:3], (asking, x, x), strict=True)
+        )
         mixed = attend(query, key, value, self.training, self.dropout)
-        return self.linears[3](mixed.transpose(1, 2).reshape(n, length, channels))
+        return self.linears[3](mixed.transpose(1, 2).flatten(-2))
 
 
 class FeedForward(nn.Module):

@@ -83,21 +83,23 @@ class LiftFormer(nn.Module):
         """What a frame gives whatever the window: (N, J, 2) -> (N, width)."""
         return full_precision(self.embed, keypoints.flatten(1))
 
-    def encode_window(self, tokens: Tensor) -> Tensor:
-        """Tokens (B, T, width) of a window's frames, mixed over time."""
+    def encode_window(self, tokens: Tensor, wanted: slice = slice(None)) -> Tensor:
+        """Tokens (B, T, width) of a window's frames, mixed over time; those that are wanted."""
         x = self.dropout(tokens + self.positions)
-        for number, layer in enumerate(self.layers):
-            x = layer(x, self.attentions[number % len(self.attentions)])
+        for number, layer in enumerate(self.layers, start=1):
+            attention = self.attentions[(number - 1) % len(self.attentions)]
+            x = layer(x, attention, wanted if number == len(self.layers) else slice(None))
         return x
 
     def lift_window(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T, width) of ``encode_frames`` to (B, 1, J, 3)."""
-        return self.read(self.chosen(self.encode_window(tokens)))
+        return self.read(self.encode_window(tokens, self.chosen))
 
-    def chosen(self, sequence: Tensor) -> Tensor:
-        """(B, 1, ...): the frame of (B, T, ...) whose pose is wanted."""
+    @property
+    def chosen(self) -> slice:
+        """The frame whose pose is wanted."""
         index = self.frames - 1 if self.output == "last" else self.frames // 2
-        return sequence[:, index : index + 1]
+        return slice(index, index + 1)
 
     def read(self, x: Tensor) -> Tensor:
         """Poses (B, L, J, 3) read from tokens (B, L, width)."""
@@ -117,13 +119,13 @@ class LiftFormer(nn.Module):
         check_input("LiftFormer", keypoints, self.frames, self.joints)
         tokens = self.encode_frames(keypoints.flatten(0, 1)).unflatten(0, keypoints.shape[:2])
         full = self.read(self.encode_window(tokens))
-        return self.chosen(full), full
+        return full[:, self.chosen], full
 
 
 class EncoderLayer(nn.Module):
     """The norms and feed-forward layers of an encoder layer (Vaswani et al. 2017, section 3.1).
 
-    ``forward``: (N, L, C) and the attention to use -> (N, L, C).
+    ``forward``: (N, L, C), the attention to use, and which K tokens are wanted -> (N, K, C).
     """
 
     def __init__(self, width: int, hidden: int, dropout: float, norm_first: bool) -> None:
@@ -135,11 +137,12 @@ class EncoderLayer(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, attention: nn.Module) -> Tensor:
+    def forward(self, x: Tensor, attention: nn.Module, wanted: slice) -> Tensor:
         if self.norm_first:
-            x = x + self.dropout(attention(self.norm1(x)))
+            normed = self.norm1(x)
+            x = x[:, wanted] + self.dropout(attention(normed, normed[:, wanted]))
             return x + self.dropout(self.feed_forward(self.norm2(x)))
-        x = self.norm1(x + self.dropout(attention(x)))
+        x = self.norm1(x[:, wanted] + self.dropout(attention(x, x[:, wanted])))
         return self.norm2(x + self.dropout(self.feed_forward(x)))
 
     def feed_forward(self, x: Tensor) -> Tensor:

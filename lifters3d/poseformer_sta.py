@@ -19,7 +19,7 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from lifters3d.layers import Block, check_input
+from lifters3d.layers import Block, check_input, full_precision
 from lifters3d.poseformer import PoseFormer
 
 SAM_KERNEL, TAM_KERNEL = 5, 3
@@ -124,7 +124,7 @@ class PoseFormerSTA(PoseFormer):
         """
         check_input(type(self).__name__, keypoints, self.frames, self.joints)
         tokens = self.encode_frames(keypoints.flatten(0, 1)).unflatten(0, keypoints.shape[:2])
-        spatial = self.spatial_head(tokens.float().unflatten(-1, (self.joints, -1)))
+        spatial = full_precision(self.spatial_head, tokens.unflatten(-1, (self.joints, -1)))
         full = self.read(self.temporal(tokens))
         centre = self.frames // 2
         return full[:, centre : centre + 1], full, spatial

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
+import torch
 from torch import Tensor, nn
 
-import weights
+from lifters3d import checkpoints
 from lifters3d.liftformer import LiftFormer
 from lifters3d.mixste import MixSTE
 from lifters3d.poseformer import PoseFormer
 from lifters3d.poseformer_sta import PoseFormerSTA
 from lifters3d.strided import Strided
+from weights import store
 from weights.errors import Pose3dError
-from weights.reading import read_weights, write_weights
+from weights.reading import write_weights
 
 BUILDERS: dict[str, type[nn.Module]] = {
     "liftformer": LiftFormer,
@@ -27,9 +29,6 @@ BUILDERS: dict[str, type[nn.Module]] = {
     "poseformer-sta": PoseFormerSTA,
     "strided": Strided,
 }
-
-# The file that a bare name means.
-SHIPPED: dict[str, str] = {"mixste": "mixste_t81.safetensors"}
 
 
 class Lifter(Protocol):
@@ -43,7 +42,7 @@ class Lifter(Protocol):
     def __call__(self, keypoints: Tensor) -> Tensor: ...
 
 
-Normalisation = Literal["screen", "person"]
+Normalisation = Literal["screen", "person", "frame"]
 Joints = Literal["derived", "h36m"]
 
 
@@ -51,7 +50,7 @@ Joints = Literal["derived", "h36m"]
 class Convention:
     """How a set of weights wants its input.
 
-    normalisation : "screen" or "person" (lifters3d.normalisation)
+    normalisation : "screen", "person" or "frame" (lifters3d.normalisation)
     joints : "derived" (lifters3d.skeleton.derive_trunk) or "h36m" (all 17 as they are)
     frame_rate : frames per second of the training sequences, None if any will do
     """
@@ -87,29 +86,50 @@ def build(name: str, **config: object) -> nn.Module:
     return lifter
 
 
-def load(source: str | Path) -> nn.Module:
-    """A trained lifter, in evaluation mode, from a registry name or the path of a weights file.
+def load(source: str | Path | Mapping[str, object]) -> nn.Module:
+    """A trained lifter, in evaluation mode, with float32 weights.
 
-    The result carries ``convention`` and ``weights_identity`` (name, file's SHA-256).
+    Parameters
+    ----------
+    source : a registry name; the path of a weights file, ours or one of the authors'; or tensors
+        by name (a state dict, or a wrapper of one as the authors save it)
+
+    The result carries ``convention`` and ``weights_identity`` (name, lifter, SHA-256 of the file
+    or, if there is none, of the tensors). Raises Pose3dError unless every tensor fits.
     """
+    if isinstance(source, Mapping):
+        return assemble(checkpoints.unwrap(source))
     path = weights_path(source)
-    tensors, header = read_weights(path)
+    lifter = assemble(checkpoints.read_checkpoint(path))
+    lifter.weights_identity["name"] = str(source) if str(source) in BUILDERS else path.name
+    return lifter
+
+
+def assemble(checkpoint: checkpoints.Checkpoint) -> nn.Module:
+    """The lifter that a checkpoint holds; see ``load``."""
+    where, identity = checkpoint.where, checkpoints.identify(checkpoint)
     try:
-        lifter = build(header["lifter"], **header["config"])
-        lifter.convention = Convention(**header["convention"])
+        # Without values: what does not fit must cost neither time nor memory.
+        with torch.device("meta"):
+            lifter = build(identity.lifter, **identity.config)
+        lifter.convention = Convention(**identity.convention)
     except Pose3dError as error:
-        raise Pose3dError(f"{path}: {error}") from None
-    except (KeyError, TypeError, ValueError) as error:
-        raise Pose3dError(f"{path}: header of the weights file is not usable ({error})") from None
-    try:
-        lifter.load_state_dict(tensors, strict=True)
-    except RuntimeError as error:
-        reason = _one_line(error)
-        raise Pose3dError(f"{path}: weights do not fit {header['lifter']}: {reason}") from None
+        raise Pose3dError(f"{where}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise Pose3dError(f"{where}: header of the weights file is not usable ({error})") from None
+    if reason := checkpoints.misfit(lifter, checkpoint):
+        raise Pose3dError(f"{where}: weights do not fit {identity.lifter}: {reason}")
+    tensors = {
+        name: checkpoint.tensors[name]
+        .detach()
+        .to("cpu", wanted.dtype, copy=True, memory_format=torch.contiguous_format)
+        for name, wanted in lifter.state_dict().items()
+    }
+    lifter.load_state_dict(tensors, strict=True, assign=True)
     lifter.weights_identity = {
-        "name": str(source) if str(source) in BUILDERS else path.name,
-        "lifter": header["lifter"],
-        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "name": where,
+        "lifter": identity.lifter,
+        "sha256": checkpoint.sha256 or checkpoints.tensors_sha256(tensors),
     }
     return lifter.eval()
 
@@ -128,7 +148,7 @@ def save(lifter: nn.Module, name: str, path: str | Path, training: dict, half: b
 def weights_path(source: str | Path) -> Path:
     """The file behind a registry name or a path."""
     if str(source) in BUILDERS:
-        return Path(weights.__file__).parent / SHIPPED[str(source)]
+        return store.path_of(str(source))
     path = Path(source)
     if path.suffix or path.exists():
         return path

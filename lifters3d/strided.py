@@ -63,7 +63,9 @@ class Strided(nn.Module):
         if strides:
             require_positive(**{f"stride {n + 1}": stride for n, stride in enumerate(strides)})
             check_strides(frames, strides)
-        if depth < 0 or not (depth or strides):
+        if depth != 0:
+            require_positive(depth=depth)
+        elif not strides:
             raise ValueError("depth must be 1 or more, or 0 with strides")
         if kernel not in (1, 3):
             raise ValueError(f"kernel must be 1 or 3, not {kernel!r}")
@@ -97,8 +99,7 @@ class Strided(nn.Module):
 
     def encode_frames(self, keypoints: Tensor) -> Tensor:
         """What a frame gives whatever the window: (N, J, 2) -> (N, width)."""
-        x = full_precision(self.encoder, keypoints.flatten(1).T[None])
-        return x[0].T
+        return full_precision(self.encoder, keypoints.flatten(1)[..., None]).squeeze(-1)
 
     def lift_window(self, tokens: Tensor) -> Tensor:
         """Tokens (B, T, width) of ``encode_frames`` to (B, 1, J, 3)."""
@@ -120,13 +121,20 @@ class Strided(nn.Module):
     def forward_training(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
         """The full-to-single scheme (section III-D): centre (B, 1, J, 3), all frames (B, T, J, 3).
 
-        Needs both encoders.
+        Without an STE the centre is one of all frames. ValueError without a VTE, which gives them.
         """
         check_input("Strided Transformer", keypoints, self.frames, self.joints)
+        if not hasattr(self, "Transformer"):
+            raise ValueError(
+                "a Strided Transformer without VTE (depth 0) cannot train on all frames"
+            )
         tokens = self.encode_frames(keypoints.flatten(0, 1)).unflatten(0, keypoints.shape[:2])
         x = self.Transformer(tokens)
-        single = self.read(self.fcn, self.Transformer_reduce.model(x))
-        return single, self.read(self.fcn_1, x)
+        full = self.read(self.fcn_1, x)
+        if hasattr(self, "Transformer_reduce"):
+            return self.read(self.fcn, self.Transformer_reduce.model(x)), full
+        centre = self.frames // 2
+        return full[:, centre : centre + 1], full
 
 
 class UnbiasedNorm(nn.Module):
@@ -139,8 +147,12 @@ class UnbiasedNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        std, mean = torch.std_mean(x, dim=-1, keepdim=True)
-        return torch.addcmul(self.b_2, self.a_2, (x - mean) / (std + self.eps))
+        # torch's norm gives (x - mean) / biased std several times as fast as std_mean does, and
+        # 1 / biased std with it, which says what is left to do.
+        n = x.shape[-1]
+        bias = math.sqrt((n - 1) / n)
+        normed, _, inverse = torch.native_layer_norm(x, (n,), None, None, 1e-30)
+        return torch.addcmul(self.b_2, self.a_2, normed * (bias / (1 + self.eps * bias * inverse)))
 
 
 class VanillaEncoder(nn.Module):
@@ -229,10 +241,21 @@ class StridedLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.dropout(self.self_attn(self.sublayer[0].norm(x)))
-        y = self.sublayer[1].norm(x).transpose(1, 2)
-        y = self.feed_forward.w_2(self.dropout(functional.relu(self.feed_forward.w_1(y))))
-        return x[:, :: self.stride] + self.dropout(y.transpose(1, 2))
+        length, kernel = x.shape[1], self.feed_forward.w_2.kernel_size[0]
+        # Only the tokens under the strided kernel go on from here: a third of them where the
+        # stride is 9. The convolutions are written as products of these.
+        first = torch.arange(0, length, self.stride, device=x.device) - kernel // 2
+        taps = first[:, None] + torch.arange(kernel, device=x.device)
+        inside = ((taps >= 0) & (taps < length))[..., None]
+        kept = taps.clamp(0, length - 1).flatten()
+        normed = self.sublayer[0].norm(x)
+        x = x[:, kept] + self.dropout(self.self_attn(normed, normed[:, kept]))
+
+        w_1, w_2 = self.feed_forward.w_1, self.feed_forward.w_2
+        y = functional.linear(self.sublayer[1].norm(x), w_1.weight[..., 0], w_1.bias)
+        y = self.dropout(functional.relu(y)).unflatten(1, taps.shape) * inside
+        y = functional.linear(y.flatten(2), w_2.weight.transpose(1, 2).flatten(1), w_2.bias)
+        return x[:, kernel // 2 :: kernel] + self.dropout(y)
 
 
 def pose_head(width: int, joints: int) -> nn.Sequential:
@@ -259,8 +282,9 @@ def default_strides(frames: int) -> tuple[int, int, int]:
     """
     strides = _three_factors(frames)
     if strides is None:
-        below = (n for n in range(frames - 1, 0, -1) if n % 2 and _three_factors(n))
-        above = (n for n in range(frames + 1, LARGEST_STRIDE**3 + 1) if n % 2 and _three_factors(n))
+        most = LARGEST_STRIDE**3
+        below = (n for n in range(min(frames - 1, most), 0, -1) if n % 2 and _three_factors(n))
+        above = (n for n in range(frames + 1, most + 1) if n % 2 and _three_factors(n))
         near = [n for n in (next(below, None), next(above, None)) if n is not None]
         raise ValueError(
             f"no three strides up to {LARGEST_STRIDE} reduce {frames} frames to one; the nearest "

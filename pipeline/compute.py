@@ -29,8 +29,9 @@ def choose_device(wanted: str) -> torch.device:
 def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     """The type of the products behind "auto", "fp32", "bf16" or "fp16".
 
-    "auto" is bf16 where the device multiplies it in hardware, else float32. Sums, norms and a
-    lifter's first and last layer are float32 in any case.
+    "auto" is fp16 on CUDA devices (joints move by 0.02 mm, 0.1 mm at most), bf16 on CPUs that
+    multiply it in hardware (0.2 mm, 0.9 mm at most; ``benchmarks/lifters.py``), else float32. Sums,
+    norms, a CPU's attention and a lifter's first and last layer are float32 in any case.
     """
     if wanted == "fp32":
         return torch.float32
@@ -42,13 +43,11 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
         return torch.float16
     if wanted != "auto":
         raise Pose3dError(f"unknown precision '{wanted}': choose one of {', '.join(PRECISIONS)}")
-    return torch.bfloat16 if _multiplies_bf16(device) else torch.float32
-
-
-def _multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
-        # Emulated before Ampere.
-        return torch.cuda.get_device_capability(device)[0] >= 8
+        # Before Volta half precision is no faster.
+        fast = torch.cuda.get_device_capability(device)[0] >= 7
+        return torch.float16 if fast else torch.float32
     # AVX-512 without these instructions converts first, and is slower than float32.
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
+    return torch.bfloat16 if fast else torch.float32

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,8 @@ from lifters3d.skeleton import HIP, derive_trunk
 from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
 from pipeline.joints import coco_to_h36m
+from pipeline.settings import Settings
+from pipeline.tracking import MAX_PAUSE_S
 from pipeline.windows import lift_windows
 from weights.errors import Pose3dError
 
@@ -27,6 +31,8 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "h36m": lambda keypoints: keypoints,
     "coco": lambda keypoints: coco_to_h36m(keypoints)[0],
 }
+# Keypoints further off than this, in px, are none: squares of larger numbers overflow.
+FARTHEST = 1e6
 # Without a given field of view the focal length is taken as this many times the longer side, the
 # middle of what phones and cameras have.
 GUESSED_FOCAL = 1.2
@@ -73,10 +79,12 @@ def lift_sequences(
     -------
     (n, 17, 3) float32 metres each, root-relative, camera axes (x right, y down, z away).
     """
-    if not len(sequences):
-        return []
     device = next(lifter.parameters()).device
     dtype = choose_precision(precision, device)
+    if lifter.joints != 17:
+        raise Pose3dError(f"the lifter takes {lifter.joints} joints, not the 17 of Human3.6M")
+    if not len(sequences):
+        return []
     prepared = [_prepare(lifter, *sequence, causal) for sequence in sequences]
     points = [
         torch.as_tensor(points, dtype=torch.float32, device=device) for points, _, _ in prepared
@@ -120,7 +128,8 @@ def _prepare(
     """Keypoints as the lifter wants them, px; strictly increasing times; the resampled times."""
     keypoints = np.asarray(keypoints, np.float64)
     # Broken files give equal stamps to several frames; interpolation needs an order.
-    time_s = np.maximum.accumulate(time_s) + 1e-6 * np.arange(len(keypoints))
+    time_s = np.maximum.accumulate(time_s)
+    time_s = time_s + 1e-6 * np.cumsum(np.diff(time_s, prepend=-np.inf) < 1e-6)
     if not len(keypoints):
         return keypoints, time_s, None
     points = _mask_missing(keypoints)
@@ -144,7 +153,7 @@ def _to_camera_axes(
 
 def _mask_missing(keypoints: np.ndarray) -> np.ndarray:
     """Put missing joints on the hip (or what is left of it), as lifters learn them in training."""
-    missing = np.isnan(keypoints).any(axis=-1)
+    missing = ~np.isfinite(keypoints).all(axis=-1)
     if not missing.any():
         return keypoints
     present = np.where(missing[..., None], np.nan, keypoints)
@@ -165,19 +174,23 @@ def _resampling_grid(time_s: np.ndarray, rate: float | None) -> np.ndarray | Non
         return None
     steps = np.diff(time_s)
     usual = float(np.median(steps))
+    if usual > MAX_PAUSE_S:
+        return None  # no movement to be seen, and the grid would have no end
     even = np.ptp(steps) < 0.5 * usual
     if even and RATE_RANGE[0] <= 1 / (usual * rate) <= RATE_RANGE[1]:
         return None
-    count = max(2, math.ceil((time_s[-1] - time_s[0]) * rate) + 1)
+    # Rounding must not add a step to a whole number of them.
+    count = max(2, math.ceil((time_s[-1] - time_s[0]) * rate - 1e-6) + 1)
     return np.linspace(time_s[0], time_s[-1], count)
 
 
 def _clock(lifter: nn.Module, time_s: np.ndarray) -> np.ndarray:
-    """Times (n,) in frame steps of the lifter; the frames' own if their rate will do."""
+    """Times (n,) in frame steps of the lifter.
+
+    Even where the frames' own rate would do: that is known only at the end.
+    """
     rate = lifter.convention.frame_rate
-    if _resampling_grid(time_s, rate) is None:
-        return np.arange(len(time_s), dtype=np.float64)
-    return time_s * rate
+    return np.arange(len(time_s), dtype=np.float64) if rate is None else time_s * rate
 
 
 def lift(
@@ -226,33 +239,39 @@ def lift(
         One line: arrays of other shapes, no frames, an unknown lifter or layout, ...
     """
     points, found = _checked_keypoints(keypoints, scores, layout)
-    if min(size) <= 0:
-        raise Pose3dError(f"the picture's size must be positive, not {tuple(size)}")
-    if not (fps > 0 and math.isfinite(fps)):
-        raise Pose3dError(f"fps must be above 0, not {fps:g}")
+    size = _checked_size(size)
+    # Says what is wrong with the others.
+    Settings(
+        device=str(device), fov=fov, flip=flip, causal=causal, precision=precision, max_gap=max_gap
+    )
     count = len(points)
-    times = np.arange(count) / fps if time_s is None else np.asarray(time_s, np.float64)
-    if times.shape != (count,) or not np.isfinite(times).all() or (np.diff(times) < 0).any():
-        raise Pose3dError(f"time_s must be {count} finite numbers that never decrease")
+    times = _checked_times(count, fps, time_s)
     if isinstance(lifter, nn.Module):
-        network = lifter
+        network = _checked_network(lifter)
     else:
-        network = lifters3d.load(lifter).to(choose_device(device))
+        network = lifters3d.load(lifter).to(choose_device(str(device)))
 
-    several = points.reshape(count, -1, 17, 2)
+    several = points if points.ndim == 4 else points[:, None]
+    found = found.reshape(several.shape[:3])
+    # What lies on the two sides of a pause is not one movement. (The usual step: known at the end.)
+    steps = np.diff(times)
+    usual = 0.0 if causal or count < 2 else float(np.median(steps))
+    cuts = np.flatnonzero(steps > max(MAX_PAUSE_S, 4 * usual)) + 1
     joints = np.full((*several.shape[:3], 3), np.nan, np.float32)
     places, sequences = [], []
     for person in range(several.shape[1]):
         own = several[:, person]
-        present = found.reshape(count, -1, 17)[:, person].any(axis=-1)
+        present = found[:, person].any(axis=-1)
         if not causal:
             known = np.isfinite(own).all(axis=-1).astype(np.float32)
             own, _ = fill_joints(own, known, times, min_score=0.5, max_gap_s=max_gap)
             own, bridged = fill_gaps(own, present, times, max_gap)
             present = present | bridged
-        for start, stop in segments(present):
-            places.append((slice(start, stop), person))
-            sequences.append((own[start:stop], times[start:stop]))
+        for first, end in segments(present):
+            inner = cuts[(first < cuts) & (cuts < end)].tolist()
+            for start, stop in pairwise([first, *inner, end]):
+                places.append((slice(start, stop), person))
+                sequences.append((own[start:stop], times[start:stop]))
     lifted = lift_sequences(
         network,
         sequences,
@@ -271,7 +290,9 @@ def _checked_keypoints(
     keypoints: np.ndarray, scores: np.ndarray | None, layout: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints in Human3.6M order, NaN where not found, and where they were found."""
-    points = np.array(keypoints, np.float64)
+    if layout not in LAYOUTS:
+        raise Pose3dError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
+    points = _numbers("keypoints", keypoints)
     if points.ndim not in (3, 4) or points.shape[-1] != 2:
         raise Pose3dError(f"keypoints must be (T, 17, 2) or (T, people, 17, 2), not {points.shape}")
     if points.shape[-2] != 17:
@@ -281,13 +302,54 @@ def _checked_keypoints(
         )
     if not len(points):
         raise Pose3dError("keypoints hold no frames: there is nothing to lift")
-    if layout not in LAYOUTS:
-        raise Pose3dError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
-    points[~np.isfinite(points).all(axis=-1)] = np.nan
+    points[~(np.abs(points) < FARTHEST).all(axis=-1)] = np.nan
     if scores is not None:
-        scores = np.asarray(scores, np.float64)
+        scores = _numbers("scores", scores)
         if scores.shape != points.shape[:-1]:
             raise Pose3dError(f"scores must be {points.shape[:-1]}, not {scores.shape}")
         points[~(scores > 0)] = np.nan
     points = LAYOUTS[layout](points)
     return points, np.isfinite(points).all(axis=-1)
+
+
+def _checked_size(size: tuple[int, int]) -> tuple[float, float]:
+    sides = _numbers("size", size)
+    if sides.shape != (2,) or not np.isfinite(sides).all() or sides.min() <= 0:
+        raise Pose3dError(f"size must be the picture's width and height in px, not {_short(size)}")
+    return float(sides[0]), float(sides[1])
+
+
+def _checked_times(count: int, fps: float, time_s: np.ndarray | None) -> np.ndarray:
+    """(count,) seconds of the frames."""
+    if time_s is None:
+        rate = _numbers("fps", fps)
+        if rate.shape != () or not 0 < rate < math.inf:
+            raise Pose3dError(f"fps must be a number above 0, not {_short(fps)}")
+        return np.arange(count) / rate
+    times = _numbers("time_s", time_s)
+    if times.shape != (count,) or not np.isfinite(times).all() or (np.diff(times) < 0).any():
+        raise Pose3dError(f"time_s must be {count} finite numbers that never decrease")
+    return times
+
+
+def _checked_network(lifter: nn.Module) -> nn.Module:
+    if not hasattr(lifter, "convention"):
+        raise Pose3dError(
+            f"{type(lifter).__name__} is no lifter: give a name, a weights file, or a network from "
+            "lifters3d.load"
+        )
+    if lifter.training:
+        raise Pose3dError("the lifter is in training mode, which is random: call its eval() first")
+    return lifter
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(str(value), 60, placeholder=" ...")
+
+
+def _numbers(name: str, values: object) -> np.ndarray:
+    """A float64 copy."""
+    try:
+        return np.array(values, np.float64)
+    except (TypeError, ValueError) as error:
+        raise Pose3dError(f"{name} must be numbers: {error}") from None

@@ -104,7 +104,7 @@ def _lift_blended(
     done: Callable[[int], None],
 ) -> Tensor:
     """(sum of n, 17, 3): overlapping windows of a sequence lifter, blended."""
-    frames, points = lifter.frames, torch.cat(list(sequences))
+    frames, inputs = lifter.frames, _inputs(lifter, sequences, size)
     index, starts, kept = [], [], []
     first = padded = 0
     for sequence in sequences:
@@ -115,23 +115,23 @@ def _lift_blended(
         starts += [padded + start for start in window_starts(length, frames)]
         kept.append(torch.arange(n) + padded + before)
         first, padded = first + n, padded + length
-    places = torch.cat(index).to(points.device)
-    offsets = torch.arange(frames, device=points.device)
-    weight = blend_weights(frames).to(points.device)
+    places = torch.cat(index).to(inputs.device)
+    offsets = torch.arange(frames, device=inputs.device)
+    weight = blend_weights(frames).to(inputs.device)
 
-    total = points.new_zeros(padded, 17, 3)
-    share = points.new_zeros(padded)
+    total = inputs.new_zeros(padded, 17, 3)
+    share = inputs.new_zeros(padded)
     told = 0
-    for chunk in torch.tensor(starts, device=points.device).split(batch):
+    for chunk in torch.tensor(starts, device=inputs.device).split(batch):
         where = chunk[:, None] + offsets
-        poses = _forward(lifter, points[places[where]], size, flip_average)
+        poses = _forward(lifter, inputs[places[where]], flip_average)
         # Windows of one batch overlap: an accumulating sum.
         total.index_put_((where,), weight[:, None, None] * poses, accumulate=True)
         share.index_put_((where,), weight.expand(len(chunk), -1), accumulate=True)
-        reached = len(points) * min(1.0, (int(chunk[-1]) + frames) / padded)
+        reached = len(inputs) * min(1.0, (int(chunk[-1]) + frames) / padded)
         done(int(reached) - told)
         told = int(reached)
-    return (total / share[:, None, None])[torch.cat(kept).to(points.device)]
+    return (total / share[:, None, None])[torch.cat(kept).to(inputs.device)]
 
 
 def _lift_each_frame(
@@ -146,25 +146,19 @@ def _lift_each_frame(
 
     What the network computes of single frames is computed once, not once a window.
     """
-    convention = lifter.convention.normalisation
-    frames, points = lifter.frames, torch.cat(list(sequences))
-    device = points.device
+    frames, inputs = lifter.frames, _inputs(lifter, sequences, size)
+    device = inputs.device
     lengths = torch.tensor([len(sequence) for sequence in sequences])
     last = lengths.cumsum(0) - 1
     low, high = (last - lengths + 1).repeat_interleave(lengths), last.repeat_interleave(lengths)
     own = frames - 1 if lifter.output == "last" else frames // 2
     offsets = torch.arange(frames) - own
-    if convention == "screen":
-        inputs = screen(points, size)
-    elif convention == "frame":
-        inputs = torch.cat([frame(sequence[None], frames)[0] for sequence in sequences])
-    poses = points.new_empty(len(points), 17, 3)
-    for chunk in torch.arange(len(points)).split(FEATURE_FRAMES):
+    poses = inputs.new_empty(len(inputs), 17, 3)
+    for chunk in torch.arange(len(inputs)).split(FEATURE_FRAMES):
         where = (chunk[:, None] + offsets).clamp(low[chunk, None], high[chunk, None]).to(device)
-        if convention == "person":
+        if lifter.convention.normalisation == "person":
             # Each window has a scale of its own: nothing to share.
-            pieces = where.split(batch)
-            lifted = [_forward(lifter, points[rows], size, flip_average) for rows in pieces]
+            lifted = [_forward(lifter, inputs[rows], flip_average) for rows in where.split(batch)]
         else:
             first = int(where.min())
             lifted = _from_features(
@@ -180,9 +174,11 @@ def _from_features(
 ) -> Iterator[Tensor]:
     """Poses (b, 1, 17, 3) of windows ``where`` (m, T) of normalised frames (n, 17, 2)."""
     pieces = inputs.split(batch * 8)
-    features = torch.cat([lifter.encode_frames(piece) for piece in pieces])
-    if flip_average:
-        mirrored = torch.cat([lifter.encode_frames(flip(piece)) for piece in pieces])
+    # Once a frame it costs little to be exact.
+    with torch.autocast(inputs.device.type, enabled=False):
+        features = torch.cat([lifter.encode_frames(piece) for piece in pieces])
+        if flip_average:
+            mirrored = torch.cat([lifter.encode_frames(flip(piece)) for piece in pieces])
     for rows in where.split(batch):
         poses = lifter.lift_window(features[rows])
         if flip_average:
@@ -204,37 +200,52 @@ def _lift_causal(
     Lifters of the last frame take the window as it is. Others see the clip as if it ended there:
     the present frame is repeated to fill the window behind it.
     """
-    frames = lifter.frames
+    frames, convention = lifter.frames, lifter.convention.normalisation
     if lifter.output == "last":
         held = 0
     else:
         held = held_ends(frames) if lifter.output == "sequence" else frames - 1 - frames // 2
-    steps = np.arange(frames - 1 - held, -1, -1)
+    # A frame's size is taken from frames around it, of which some lie before the window.
+    earlier = frames // 2 if convention == "frame" else 0
+    steps = np.arange(frames - 1 - held + earlier, -1, -1)
     steps = np.concatenate([steps, np.zeros(held, int)])
+    # One clock for all sequences, on which windows stop at their sequence's beginning.
+    ends = np.cumsum([0.0] + [clock[-1] - clock[0] + 1 for clock in clocks])
+    clock = np.concatenate([own - own[0] + end for own, end in zip(clocks, ends[:-1], strict=True)])
+    begin = np.repeat(ends[:-1], [len(sequence) for sequence in sequences])
+    points, numbers = torch.cat(list(sequences)), np.arange(len(clock))
     outputs = []
-    for sequence, clock in zip(sequences, clocks, strict=True):
-        numbers = np.arange(len(sequence))
-        for now in np.split(clock, range(batch, len(clock), batch)):
-            places = np.interp(now[:, None] - steps, clock, numbers)
-            before = torch.from_numpy(np.floor(places).astype(np.int64)).to(sequence.device)
-            after = (before + 1).clamp_max(len(sequence) - 1)
-            weight = sequence.new_tensor(places % 1)[..., None, None]
-            window = sequence[before].lerp(sequence[after], weight)
-            poses = _forward(lifter, window, size, flip_average)
-            outputs.append(poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0])
-            done(len(now))
+    for now in np.split(numbers, range(batch, len(numbers), batch)):
+        times = np.maximum(clock[now, None] - steps, begin[now, None])
+        places = np.interp(times, clock, numbers)
+        before = torch.from_numpy(np.floor(places).astype(np.int64)).to(points.device)
+        after = (before + 1).clamp_max(len(points) - 1)
+        weight = points.new_tensor(places % 1)[..., None, None]
+        windows = points[before].lerp(points[after], weight)
+        if convention == "screen":
+            windows = screen(windows, size)
+        elif convention == "frame":
+            windows = frame(windows, frames)[:, earlier:]
+        poses = _forward(lifter, windows, flip_average)
+        outputs.append(poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0])
+        done(len(now))
     return torch.cat(outputs)
 
 
-def _forward(lifter: nn.Module, windows: Tensor, size: Size, flip_average: bool) -> Tensor:
-    """Windows (B, T, 17, 2) px through the lifter."""
-    convention = lifter.convention.normalisation
-    if convention == "screen":
-        windows = screen(windows, size)
-    elif convention == "person":
+def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tensor:
+    """(sum of n, 17, 2): normalised frames; px if only the window decides how."""
+    points = torch.cat(list(sequences))
+    if lifter.convention.normalisation == "screen":
+        return screen(points, size)
+    if lifter.convention.normalisation == "frame":
+        return torch.cat([frame(sequence[None], lifter.frames)[0] for sequence in sequences])
+    return points
+
+
+def _forward(lifter: nn.Module, windows: Tensor, flip_average: bool) -> Tensor:
+    """Windows (B, T, 17, 2) of ``_inputs`` through the lifter."""
+    if lifter.convention.normalisation == "person":
         windows = person(windows)
-    else:
-        windows = frame(windows, lifter.frames)
     poses = lifter(windows)
     if flip_average:
         poses = (poses + flip(lifter(flip(windows)))) / 2

@@ -15,7 +15,9 @@ from collections.abc import Callable
 import typer
 
 from pipeline.version import VERSION
-from pose3d import terminal
+from pose3d import terminal, weights
+from pose3d.attention import attention
+from pose3d.lifters import lifters
 from pose3d.video import video
 from weights.errors import Pose3dError
 
@@ -64,9 +66,9 @@ def _guarded(command: Callable) -> Callable:
         except Exception as error:
             if options.get("verbose"):
                 traceback.print_exc()
+            hint = "--verbose shows where; " if "verbose" in options else ""
             terminal.fail(
-                f"a fault in pose3d: {type(error).__name__}: {error} "
-                "(--verbose shows where; please report it)"
+                f"a fault in pose3d: {type(error).__name__}: {error} ({hint}please report it)"
             )
             raise typer.Exit(1) from None
 
@@ -74,6 +76,11 @@ def _guarded(command: Callable) -> Callable:
 
 
 app.command("video")(_guarded(video))
+app.command("lifters")(_guarded(lifters))
+app.command("attention")(_guarded(attention))
+weights.app.command("inspect")(_guarded(weights.inspect))
+weights.app.command("convert")(_guarded(weights.convert))
+app.add_typer(weights.app, name="weights")
 
 
 def main() -> None:

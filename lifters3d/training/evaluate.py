@@ -22,7 +22,6 @@ from lifters3d.evaluation.metrics import mpjpe, mpjve, n_mpjpe, p_mpjpe
 from lifters3d.skeleton import HIP, LIMB_JOINTS
 from weights.errors import Pose3dError
 
-
 # Consecutive frames that lifters of one frame lift in each window drawn.
 CENTRES = 9
 

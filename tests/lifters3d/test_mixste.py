@@ -1,6 +1,10 @@
-"""MixSTE, held against the authors' network: the same weights must give the same joints."""
+"""MixSTE, held against the authors' network: the same weights must give the same joints.
+
+What it promises like every lifter is tested in ``test_contract``.
+"""
 
 import copy
+import functools
 import json
 import math
 from pathlib import Path
@@ -8,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from lifters3d.layers import Block, DropPath, SelfAttention
 from lifters3d.mixste import MixSTE
@@ -78,6 +83,21 @@ def test_float32_output_is_the_authors(golden, authors_network):
     assert np.sqrt(np.square(output - golden["output"]).mean()) < 1.2e-6
 
 
+@pytest.mark.parametrize("mistake", ["epsilon", "gelu"])
+def test_mistakes_in_blocks_are_seen(golden, authors_network, monkeypatch, mistake):
+    lifter = authors_network
+    if mistake == "epsilon":
+        for block in [*lifter.STEblocks, *lifter.TTEblocks]:
+            monkeypatch.setattr(block.norm1, "eps", 1e-5)
+            monkeypatch.setattr(block.norm2, "eps", 1e-5)
+    else:
+        rough = functools.partial(functional.gelu, approximate="tanh")
+        monkeypatch.setattr(functional, "gelu", rough)
+    with torch.inference_mode():
+        output = lifter(torch.from_numpy(golden["input"][:1])).numpy()
+    assert np.abs(output - golden["output"][:1]).max() > 1e-5
+
+
 @pytest.mark.parametrize(
     ("config", "parameters"),
     [
@@ -105,33 +125,6 @@ def test_config_builds_the_same_network():
     again.load_state_dict(lifter.state_dict(), strict=True)
     x = torch.randn(1, 5, 15, 2)
     torch.testing.assert_close(again.eval()(x), lifter.eval()(x), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    "shape", [(1, 8, 17, 2), (1, 10, 17, 2), (1, 9, 16, 2), (1, 9, 17, 3), (9, 17, 2), (1, 9, 34)]
-)
-def test_wrong_input_shapes_are_refused(shape):
-    with pytest.raises(ValueError, match=r"\(B, 9, 17, 2\)|unpack"):
-        small()(torch.zeros(shape))
-
-
-@pytest.mark.parametrize("heads", [0, -1, 5])
-def test_heads_must_divide_the_width(heads):
-    with pytest.raises(ValueError, match="multiple of heads"):
-        small(heads=heads)
-
-
-def test_windows_of_a_batch_do_not_see_each_other():
-    lifter, x = small().eval(), torch.randn(3, 9, 17, 2)
-    alone = torch.cat([lifter(window[None]) for window in x])
-    torch.testing.assert_close(lifter(x), alone, rtol=0, atol=1e-5)
-
-
-def test_all_frames_and_joints_are_seen():
-    """The gradient of one joint in one frame reaches every joint of every frame."""
-    x = torch.randn(1, 9, 17, 2, requires_grad=True)
-    small().eval()(x)[0, 4, 13, 2].backward()
-    assert (x.grad.abs().sum(-1) > 0).all()
 
 
 def test_training_and_evaluation_attention_agree(monkeypatch):
@@ -181,14 +174,3 @@ def test_a_dropped_branch_leaves_the_residual():
     block, x = Block(8, 2, drop_path=0.999999).train(), torch.randn(4, 3, 8)
     torch.manual_seed(0)
     assert torch.equal(block(x), x)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_bfloat16_autocast_stays_near(training):
-    lifter, x = small().train(training), torch.randn(4, 9, 17, 2)
-    exact = lifter(x)
-    with torch.autocast("cpu", torch.bfloat16):
-        rough = lifter(x)
-    # bfloat16 keeps 8 bits; a dozen roundings in a row are well under a tenth of the spread.
-    error = (rough.float() - exact).square().mean().sqrt() / exact.std()
-    assert 1e-5 < error < 0.05

@@ -340,4 +340,6 @@ def test_screen_targets_and_inputs(filmed):
 def test_person_input_looks_alike_through_any_lens(filmed):
     """Focal length and picture units drop out."""
     picture = torch.from_numpy(filmed[2])
-    torch.testing.assert_close(to_input(picture, "person", 9), to_input(700 * picture + 9, "person", 9))
+    torch.testing.assert_close(
+        to_input(picture, "person", 9), to_input(700 * picture + 9, "person", 9)
+    )

@@ -1,4 +1,3 @@
-import subprocess
 import sys
 from fractions import Fraction
 
@@ -114,7 +113,7 @@ def test_all_people_count():
     time_s = clock(T)
     people = [motion(time_s, seed) for seed in (1, 2)]
     windows, _ = attention_windows(result(people, time_s), lifter("screen"))
-    # One window of each would be too near to each other in one stretch only.
+    assert len(windows) == 2
     for seed in (1, 2):
         expected = screen(torch.as_tensor(motion(time_s, seed)).float(), SIZE)
         assert any(torch.allclose(window, expected, atol=1e-5) for window in windows)
@@ -173,7 +172,7 @@ def test_bright_is_much_and_dark_is_nothing(tmp_path, length):
 
 
 def test_every_part_has_its_section(tmp_path):
-    even = torch.full((2, 8, 17, 17), 1 / 17)
+    even = torch.full((1, 1, 17, 17), 1 / 17)
     heights = []
     parts = {"temporal": even, "spatial": even, "strided 1": even[:1]}
     for count in range(1, 4):
@@ -188,10 +187,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         draw_attention(maps, "title", tmp_path / "absent" / "p.png")
 
 
-def test_no_window_system_is_touched():
-    program = (
-        "import sys, pipeline.rendering.attention\n"
-        "print('matplotlib.pyplot' in sys.modules, 'tkinter' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("False False\n", "")
+def test_no_window_system_is_touched(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)  # an import would fail
+    draw_attention({"temporal": torch.eye(3).expand(1, 1, 3, 3)}, "title", tmp_path / "p.png")
+    assert (tmp_path / "p.png").is_file()
