@@ -16,7 +16,7 @@ def choose_device(wanted: str) -> torch.device:
     if wanted == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if not re.fullmatch(r"cpu|cuda(:[0-9]{1,3})?", wanted):
-        raise Pose3dError(f"unknown device '{wanted}': choose auto, cpu, cuda or cuda:N")
+        raise Pose3dError(f"unknown device {wanted!r}: choose auto, cpu, cuda or cuda:N")
     kind, _, number = wanted.partition(":")
     if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise Pose3dError(

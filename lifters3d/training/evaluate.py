@@ -51,9 +51,8 @@ def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> di
             if not sequence:
                 first = lifter.frames - 1 if lifter.output == "last" else lifter.frames // 2
                 true = true[:, first : first + CENTRES]
-                keypoints = keypoints.unfold(1, lifter.frames, 1).movedim(-1, 2).flatten(0, 1)
-            poses = torch.cat([lifter(chunk) for chunk in keypoints.split(64)])
-            predicted.append(poses.view(true.shape).cpu().numpy())
+            poses = _lift(lifter, keypoints)
+            predicted.append(poses.cpu().numpy())
             target.append(true.cpu().numpy())
         p, t = 1000 * np.concatenate(predicted), 1000 * np.concatenate(target)
         p = p - p[..., HIP : HIP + 1, :]
@@ -65,6 +64,15 @@ def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> di
             f"{kind}_mpjve": mpjve(p, t),
         }
     return errors
+
+
+def _lift(lifter: nn.Module, keypoints: torch.Tensor) -> torch.Tensor:
+    """Poses (B, n, 17, 3) of normalised sequences; n = T, or one a window for lifters of one."""
+    if lifter.output == "sequence":
+        return lifter(keypoints)
+    tokens = lifter.encode_frames(keypoints.flatten(0, 1)).unflatten(0, keypoints.shape[:2])
+    windows = tokens.unfold(1, lifter.frames, 1).movedim(-1, 2)
+    return torch.cat([lifter.lift_window(window) for window in windows.unbind(1)], dim=1)
 
 
 def main() -> None:

@@ -53,14 +53,14 @@ def test_later_frames_change_nothing(kind, normalisation, rate):
 
 
 def late(*steps):
-    """Times of frames that come at 30 a second up to NOW, then by these steps."""
-    return np.concatenate([evenly(NOW + 1), NOW / 30 + np.cumsum(steps)])
+    """Times of frames that come at 25 a second up to NOW, then by these steps."""
+    return np.concatenate([evenly(NOW + 1, 25.0), NOW / 25 + np.cumsum(steps)])
 
 
 @pytest.mark.parametrize(
     "time_s",
     [
-        late(*[1 / 30] * 8),
+        late(*[1 / 25] * 8),
         late(*[1 / 120] * 40),  # most of the clip has another rate
         late(*[1 / 5] * 20),
         late(0.01, 0.1, 0.3, 0.02),
