@@ -81,8 +81,7 @@ def lift_sequences(
     """
     device = next(lifter.parameters()).device
     dtype = choose_precision(precision, device)
-    if lifter.joints != 17:
-        raise Pose3dError(f"the lifter takes {lifter.joints} joints, not the 17 of Human3.6M")
+    check_joints(lifter)
     if not len(sequences):
         return []
     prepared = [_prepare(lifter, *sequence, causal) for sequence in sequences]
@@ -99,7 +98,9 @@ def lift_sequences(
         before, lifted_frames = lifted_frames, lifted_frames + frames
         done(round(lifted_frames * share) - round(before * share))
 
-    with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+    # torch lets convolutions round to TF32, with 10 bits, where nobody asked.
+    exact = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
+    with exact, torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
         lifted = lift_windows(
             lifter,
             [points[number] for number in filled],
@@ -120,6 +121,12 @@ def lift_sequences(
             result = CubicSpline(grid, result, axis=0)(time_s)
         results[number] = result.astype(np.float32)
     return results
+
+
+def check_joints(lifter: nn.Module) -> None:
+    """Raise Pose3dError unless the lifter speaks the 17 joints of Human3.6M."""
+    if lifter.joints != 17:
+        raise Pose3dError(f"the lifter takes {lifter.joints} joints, not the 17 of Human3.6M")
 
 
 def _prepare(

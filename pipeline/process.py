@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import tempfile
 from contextlib import closing
@@ -19,7 +20,7 @@ from lifters3d.skeleton import LIMB_JOINTS
 from pipeline.cleaning import fill_gaps, segments
 from pipeline.compute import choose_device, choose_precision
 from pipeline.joints import coco_to_h36m
-from pipeline.lifting import focal_length, lift_sequences
+from pipeline.lifting import check_joints, focal_length, lift_sequences
 from pipeline.progress import Progress, Silence
 from pipeline.rendering.video import render_video
 from pipeline.result import PoseResult
@@ -59,6 +60,7 @@ def estimate(
         raise Pose3dError(f"{path} is a pipe or a device; a video is read twice: give a file")
     reader = VideoReader(path, settings.start, settings.end)
     lifter = lifters3d.load(settings.lifter).to(device)
+    check_joints(lifter)
     detections = detect(reader, settings, progress)
     return lift(detections, reader.info, lifter, settings, progress)
 
@@ -136,8 +138,8 @@ def lift(
     interpolated = np.zeros(count, bool)
     stretch = split_at_jumps(detections.keypoints, found, time_s)
     seen = np.concatenate([detections.keypoints, detections.scores[..., None]], axis=-1)
-    # What bridges a gap is known only after it.
-    max_gap = 0.0 if settings.causal else settings.max_gap
+    # What bridges a gap is known only after it. (Not 0: jittering stamps leave gaps of no length.)
+    max_gap = -math.inf if settings.causal else settings.max_gap
     places: list[slice] = []
     for number in range(stretch.max() + 1):
         own = stretch == number

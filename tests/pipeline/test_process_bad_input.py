@@ -6,6 +6,7 @@ import re
 import pytest
 import torch
 
+import lifters3d
 from pipeline.process import choose_device, estimate, process_video
 from pipeline.rendering.video import render_video
 from pipeline.settings import Settings
@@ -52,6 +53,16 @@ def test_lifters_that_are_none(tmp_path, pose, clip, tiny):
     }.items():
         assert re.search(words, refused(path, out, Settings(lifter=lifter), pose))
     assert not out.exists()
+
+
+def test_a_lifter_of_other_joints_is_refused_before_the_first_frame(tmp_path, pose, clip):
+    lifter = lifters3d.build("mixste", frames=9, joints=15, width=8, depth=1, heads=2)
+    path = tmp_path / "humaneva.safetensors"
+    lifters3d.save(lifter, "mixste", path, training={})
+    fake = pose()
+    with pytest.raises(Pose3dError, match="15 joints, not the 17"):
+        estimate(clip(), Settings(lifter=str(path)))
+    assert fake.shapes == []
 
 
 def test_targets_that_cannot_be_written(tmp_path, pose, clip, tiny):

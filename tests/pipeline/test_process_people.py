@@ -57,6 +57,14 @@ def test_max_gap_0_bridges_nothing(pose, clip, tiny):
     assert statuses(result) == [("ok", 5), ("not_visible", 1), ("ok", 6)]
 
 
+def test_causal_bridges_nothing_even_between_frames_near_in_time(pose, clip, tiny):
+    times = [0.0, 0.1, 0.2, 0.3, 0.31, 0.32, 0.42, 0.52]
+    pose(absent={4})
+    path = clip(times=times, name="jitter.mkv")
+    result = estimate(path, Settings(lifter=tiny, causal=True))
+    assert statuses(result) == [("ok", 4), ("not_visible", 1), ("ok", 3)]
+
+
 @pytest.mark.parametrize("frames", [1, 5, 40])
 def test_nobody_in_the_whole_video(tmp_path, pose, clip, tiny, frames):
     pose(absent=lambda index: True)

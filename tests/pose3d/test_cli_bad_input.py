@@ -84,7 +84,7 @@ def test_an_output_that_even_root_cannot_write(refused, clip):
     [
         (["--lifter", "mixst"], "unknown lifter 'mixst': choose one of .*mixste"),
         (["--lifter", "absent.pth"], "absent.pth: no such weights file"),
-        (["--lifter", "clip.mp4"], "clip.mp4: not a readable safetensors file"),
+        (["--lifter", "clip.mp4"], "clip.mp4: not a weights file"),
         (["--lifter", ""], "setting lifter"),
         (["--start", "5"], r"no frame between 5 s and its end: it lasts 0\.20 s"),
         (["--start", "3", "--end", "2"], r"end \(2 s\) must be after start \(3 s\)"),
