@@ -27,6 +27,11 @@ def full_precision(module: nn.Module, x: Tensor) -> Tensor:
         return module(x if x.dtype == torch.float64 else x.float())
 
 
+def autocasting(x: Tensor) -> bool:
+    """Whether products with ``x`` are rounded to less than float32."""
+    return not x.is_meta and torch.is_autocast_enabled(x.device.type)
+
+
 def check_input(name: str, keypoints: Tensor, frames: int, joints: int) -> None:
     """Raise ValueError unless ``keypoints`` is (B, frames, joints, 2)."""
     if keypoints.ndim != 4 or tuple(keypoints.shape[1:]) != (frames, joints, 2):
@@ -121,8 +126,7 @@ class SplitAttention(nn.Module):
         self.linears = nn.ModuleList(nn.Linear(channels, channels) for _ in range(4))
 
     def forward(self, x: Tensor, wanted: Tensor | None = None) -> Tensor:
-        if not x.is_meta and torch.is_autocast_enabled(x.device.type):
-            # Once, not for each projection.
+        if autocasting(x):  # once, not for each projection
             x = x.to(torch.get_autocast_dtype(x.device.type))
         asking = x if wanted is None else wanted
         query, key, value = (

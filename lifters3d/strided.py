@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lifters3d.layers import SplitAttention, check_input, full_precision, require_positive
+from lifters3d.layers import SplitAttention, autocasting, check_input, full_precision, require_positive
 
 # Strides are chosen up to this; the released network's largest is 13.
 LARGEST_STRIDE = 16
@@ -151,6 +151,8 @@ class UnbiasedNorm(nn.Module):
         # 1 / biased std with it, which says what is left to do.
         n = x.shape[-1]
         bias = math.sqrt((n - 1) / n)
+        if autocasting(x):  # eps is far below what is rounded away
+            return functional.layer_norm(x, (n,), self.a_2 * bias, self.b_2, 1e-30)
         normed, _, inverse = torch.native_layer_norm(x, (n,), None, None, 1e-30)
         return torch.addcmul(self.b_2, self.a_2, normed * (bias / (1 + self.eps * bias * inverse)))
 

@@ -144,9 +144,7 @@ def entry(value: object, key: str, where: str) -> object:
     """What a dict of a file must hold under ``key``."""
     found = entries(value, where)
     if key not in found:
-        raise Pose3dError(
-            f"{where}: has no {ascii(key)[:80]}; found {listed(sorted(found))}"
-        )
+        raise Pose3dError(f"{where}: has no {ascii(key)[:80]}; found {listed(sorted(found))}")
     return found[key]
 
 
@@ -192,6 +190,6 @@ def check_metres(joints: np.ndarray, where: str) -> None:
     """Pose3dError if positions must be millimetres: no studio is 100 m wide."""
     if (largest := np.abs(joints).max()) > 100:
         raise Pose3dError(
-            f"{where}: positions up to {largest:.0f}; expected metres, these look like millimetres: "
-            "divide them by 1000"
+            f"{where}: positions up to {largest:.0f}; expected metres, these look like "
+            "millimetres: divide them by 1000"
         )

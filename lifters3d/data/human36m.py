@@ -99,12 +99,14 @@ def load_human36m(path_3d: str | Path, path_2d: str | Path) -> ClipSet:
             clips[subject] = []
             for action in [name for name in actions_3d if (subject, name) != LEFT_OUT]:
                 where = f"{subject} {action}"
-                # Taken out of the files' dicts, so that memory is free as soon as may be.
-                world = points(actions_3d.pop(action), 32, 3, f"{path_3d}: {where}")
+                world = points(actions_3d[action], 32, 3, f"{path_3d}: {where}")
                 check_metres(world, f"{path_3d}: {where}")
-                entry(actions_2d, action, f"{path_2d}: {subject}")
-                seen = views(actions_2d.pop(action), 4, f"{path_2d}: {where}")
+                seen = views(
+                    entry(actions_2d, action, f"{path_2d}: {subject}"), 4, f"{path_2d}: {where}"
+                )
                 clips[subject] += _clips(subject, action, world, seen, layout, str(path_2d))
+                # The files are large: what is copied need not stay in memory.
+                actions_3d[action] = actions_2d[action] = None
     if not clips:
         raise Pose3dError(
             f"{path_3d}: has no subject of {', '.join((*TRAIN_SUBJECTS, *TEST_SUBJECTS))}; found "

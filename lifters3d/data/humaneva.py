@@ -107,7 +107,7 @@ def load_humaneva(path_3d: str | Path, path_2d: str | Path) -> ClipSet:
             key = f"{part}/{subject}"
             chunks = entries(positions_3d.get(key, {}), f"{path_3d}: {key}")
             for chunk in [name for name in chunks if name.split(" ")[0] in ACTIONS]:
-                world = points(chunks.pop(chunk), 15, 3, f"{path_3d}: {key} {chunk}")
+                world = points(chunks[chunk], 15, 3, f"{path_3d}: {key} {chunk}")
                 check_metres(world, f"{path_3d}: {key} {chunk}")
                 seen = entry(entry(positions_2d, key, f"{path_2d}"), chunk, f"{path_2d}: {key}")
                 clips += _clips(key, chunk, world, seen, str(path_2d))

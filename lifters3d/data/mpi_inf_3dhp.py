@@ -112,6 +112,7 @@ def _train_clips(path: str, order: list[int]) -> list[Clip]:
             raise Pose3dError(f"{where}: expected 25 or 50 frames/s, found {told(frame_rate)}")
         subject, action = name.split(" ")
         for camera in list(cameras):
+            # Taken out: the file is large, and what is copied need not stay in memory.
             keypoints, joints = _poses(cameras.pop(camera), order, f"{where}.{camera}")
             clips.append(
                 Clip(
@@ -191,7 +192,7 @@ def _poses(
     scored = joints if valid is None else joints[valid]
     if scored.size and (largest := np.abs(scored).max()) < 50:
         raise Pose3dError(
-            f"{where}: positions up to {largest:.2f}; expected millimetres, these look like metres: "
-            "multiply them by 1000"
+            f"{where}: positions up to {largest:.2f}; expected millimetres, these look like "
+            "metres: multiply them by 1000"
         )
     return keypoints[:, order], joints[:, order] / 1000

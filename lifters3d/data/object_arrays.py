@@ -184,10 +184,15 @@ def _known_names() -> dict[tuple[str, str], Callable]:
             raise ValueError("not how bytes are pickled")
         return text.encode("latin1")
 
+    def no_bytes() -> bytes:
+        return b""
+
     known = {
         ("numpy", "ndarray"): ndarray,
         ("numpy", "dtype"): dtype,
+        # How bytes, and no bytes, are pickled for Python 2, as numpy did for long.
         ("_codecs", "encode"): encode,
+        ("__builtin__", "bytes"): no_bytes,
     }
     for core in ("core", "_core"):
         known[f"numpy.{core}.multiarray", "_reconstruct"] = reconstruct
@@ -228,15 +233,16 @@ class _Rebuilder:
         )
 
     def array(self, value: _Array) -> np.ndarray:
-        dtype, order = value.dtype.made(self.where), "F" if value.fortran else "C"
+        dtype = value.dtype.made(self.where)
         if not dtype.hasobject:
+            order = "F" if value.fortran else "C"
             return np.frombuffer(_raw(value.raw), dtype).reshape(value.shape, order=order)
         if not isinstance(value.raw, list) or len(value.raw) != math.prod(value.shape):
             raise ValueError("objects and shape contradict each other")
         objects = np.empty(len(value.raw), object)
         for index, item in enumerate(value.raw):
             objects[index] = self(item)
-        return objects.reshape(value.shape, order=order)
+        return objects.reshape(value.shape)  # objects are listed row by row in any case
 
 
 def _raw(value: object) -> bytes | bytearray:

@@ -1,11 +1,11 @@
 """The papers' protocols: errors over all clips of a test set, clip by clip.
 
 Human3.6M: frames are pooled over subjects and cameras within an action, and the headline is the
-plain mean of the actions. MPI-INF-3DHP: valid frames only, by sequence, and the headline pools all
-frames; MPJPE is over all 17 joints there, PCK and AUC over 14, as in the data set's own program.
-Every valid frame counts once: MixSTE's code counts the overlap of its last window twice and takes
-velocities across window seams, Strided Transformer's mixes the actions of a batch in P-MPJPE;
-neither is followed.
+plain mean of the actions. HumanEva-I: the same by action and subject. MPI-INF-3DHP: valid frames
+only, by sequence, and the headline pools all frames; MPJPE is over all 17 joints there, PCK and
+AUC over 14, as in the data set's own program. Every valid frame counts once: MixSTE's code counts
+the overlap of its last window twice and takes velocities across window seams, Strided
+Transformer's mixes the actions of a batch in P-MPJPE; neither is followed.
 """
 
 from __future__ import annotations
@@ -69,8 +69,9 @@ class Clip(Protocol):
     """What is read of a clip of a test set (``lifters3d.data.clips``)."""
 
     name: str
+    subject: str
     action: str
-    joints: np.ndarray  # (F, J, 3) metres, camera axes
+    joints: np.ndarray | None  # (F, J, 3) metres, camera axes
     valid: np.ndarray  # (F,) bool
     frame_rate: float | None  # frames/s
 
@@ -118,7 +119,7 @@ class Results:
 
 
 def action_of(clip: Clip) -> str:
-    """ "Walking" of "Walking 1": the number only tells takes apart."""
+    """The action without its take: "Walking" of "Walking 1"."""
     return clip.action.split(" ")[0]
 
 
@@ -132,6 +133,7 @@ class _Rules:
 
 PROTOCOLS: dict[str, _Rules] = {
     "h36m": _Rules("action", action_of, "mean", scores=False),
+    "humaneva": _Rules("action", lambda clip: f"{action_of(clip)} {clip.subject}", "mean", False),
     "3dhp": _Rules("sequence", lambda clip: clip.name, "pooled", scores=True),
 }
 
@@ -154,7 +156,7 @@ def evaluate_clips(
     clips : with the attributes of ``Clip``; frames that are not valid are not looked at
     root : what to do with the predicted root: "subtract" it from all joints, set it to "zero" and
         leave the other joints, or "keep" it with its error (``PAPERS_ROOT``: what each paper does)
-    protocol : "h36m" or "3dhp"; see the module
+    protocol : "h36m", "humaneva" or "3dhp"; see the module
     joint_names, root_joint : the skeleton of predictions and clips; for PCK and AUC it must have
         the 17 joints of Human3.6M (root 0) or of MPI-INF-3DHP (root 14), each in its own order
 
@@ -245,6 +247,8 @@ def _clip_sums(
     joints: int,
     scored: Sequence[int],
 ) -> _Sums:
+    if clip.joints is None:
+        raise Pose3dError(f"clip {clip.name}: has no true 3D poses, so there are no errors")
     predicted, valid = np.asarray(predicted), np.asarray(clip.valid, bool)
     wanted = (len(valid), joints, 3)
     for what, found in (("the prediction", predicted.shape), ("the truth", clip.joints.shape)):

@@ -24,7 +24,7 @@ from lifters3d.evaluation.protocols import H36M_ACTIONS, Errors, Results
 from weights.errors import Pose3dError
 
 FILE_FORMAT, FILE_VERSION = "pose3d-evaluation", 1
-PROTOCOL_NAMES = {"h36m": "Human3.6M", "3dhp": "MPI-INF-3DHP"}
+PROTOCOL_NAMES = {"h36m": "Human3.6M", "humaneva": "HumanEva-I", "3dhp": "MPI-INF-3DHP"}
 ROOTS = {
     "subtract": "the predicted root is subtracted from all joints",
     "zero": "the predicted root is set to 0, other joints stay",
@@ -121,7 +121,7 @@ def save_json(
     {
       "format": "pose3d-evaluation", "version": 1,
       "about": what the caller gives (lifter, weights, data, ...),
-      "protocol": "h36m" or "3dhp",
+      "protocol": "h36m", "humaneva" or "3dhp",
       "root": "subtract", "zero" or "keep",
       "group_kind": "action" or "sequence",
       "headline": "mean" or "pooled", the one of the two that papers report,

@@ -2,7 +2,7 @@
 
 import math
 import weakref
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,6 @@ from weights.errors import Pose3dError
 
 DATA = Path(__file__).parents[1] / "data" / "metrics.npz"
 TO_H36M = [14, 8, 9, 10, 11, 12, 13, 15, 1, 16, 0, 5, 6, 7, 2, 3, 4]  # of MPI-INF-3DHP
-ALL_ZERO = {"mpjpe_mm": 0, "p_mpjpe_mm": 0, "n_mpjpe_mm": 0, "mpjve_mm_per_frame": 0}
 
 
 @dataclass
@@ -25,7 +24,7 @@ class Clip:
     name: str = "clip"
     valid: np.ndarray = None
     frame_rate: float = 50.0
-    noise: float = field(default=0.0, repr=False)
+    subject: str = "S9"
 
     def __post_init__(self):
         if self.valid is None:
@@ -265,6 +264,19 @@ def test_mpi_inf_3dhp(order):
     assert second.mpjpe_mm == pytest.approx(7 * 200 / 17)
 
 
+def test_humaneva_is_reported_by_action_and_subject():
+    truth = np.zeros((2, 15, 3))
+    clips = [Clip(truth, "Walk", subject=subject) for subject in ("S1", "S2", "S1")]
+    given = [truth, truth + 0.03 / math.sqrt(3), truth - 0.02 / math.sqrt(3)]
+    joints = [f"joint {number}" for number in range(15)]
+    results = evaluate_clips(given, clips, root="keep", protocol="humaneva", joint_names=joints)
+    assert {name: errors.mpjpe_mm for name, errors in results.groups.items()} == {
+        "Walk S1": pytest.approx(10),
+        "Walk S2": pytest.approx(30),
+    }
+    assert results.headline.mpjpe_mm == pytest.approx(20)
+
+
 def test_human36m_has_no_pck():
     predictions, clips = a_test_set()
     errors = evaluate_clips(predictions, clips, root="keep").headline
@@ -312,6 +324,10 @@ def spoil(array, value):
     array[0, 3] = value
 
 
+def forget(clip):
+    clip.joints = None
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -320,6 +336,7 @@ def spoil(array, value):
         (lambda p, c: p.insert(0, p.pop()), r"clip S9 Walking 0: the prediction has shape \(2, 17"),
         (lambda p, c: spoil(p[1], np.nan), "S9 Walking 1: the prediction is not finite in 1 valid"),
         (lambda p, c: spoil(c[2].joints, np.inf), "S9 Walking 1 0: the truth is not finite in 1"),
+        (lambda p, c: forget(c[1]), "clip S9 Walking 1: has no true 3D poses"),
         (lambda p, c: [clip.valid.fill(False) for clip in c], "no clip has a valid frame"),
         (lambda p, c: (p.clear(), c.clear()), "no clip has a valid frame"),
     ],
@@ -341,5 +358,5 @@ def test_pck_needs_a_known_skeleton():
 def test_unknown_choices():
     with pytest.raises(ValueError, match="'papers' is none of subtract, zero, keep"):
         evaluate_clips([], [], root="papers")
-    with pytest.raises(ValueError, match="'coco' is none of h36m, 3dhp"):
+    with pytest.raises(ValueError, match="'coco' is none of h36m, humaneva, 3dhp"):
         evaluate_clips([], [], root="keep", protocol="coco")
