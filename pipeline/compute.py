@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
+from torch import Tensor
 
 from weights.errors import Pose3dError
 
@@ -51,3 +54,32 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if fast else torch.float32
+
+
+def map_batches(
+    function: Callable[[Tensor], Tensor], batches: Sequence[Tensor], device: torch.device
+) -> Iterator[Tensor]:
+    """``function`` of every batch, in order; it works on ``device``.
+
+    On a CPU several batches run at once, each on one thread: the layers of lifters are so small
+    that sharing out a single one costs 10-90 % more time than it should.
+    """
+    threads = torch.get_num_threads()
+    if threads == 1 or len(batches) < 2 or device.type != "cpu":
+        yield from map(function, batches)
+        return
+    # Threads have modes of their own.
+    inference = torch.is_inference_mode_enabled()
+    lowered, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
+
+    def work(batch: Tensor) -> Tensor:
+        with torch.inference_mode(inference), torch.autocast("cpu", dtype, enabled=lowered):
+            return function(batch)
+
+    pool = ThreadPoolExecutor(threads)
+    torch.set_num_threads(1)
+    try:
+        yield from pool.map(work, batches)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)

@@ -15,9 +15,12 @@ from torch import Tensor, nn
 
 from lifters3d.normalisation import frame, person, screen
 from lifters3d.skeleton import flip
+from pipeline.compute import map_batches
 
 # Tokens in one forward pass. On CPUs larger batches fall out of the cache; a GPU wants many.
-CPU_TOKENS, CUDA_TOKENS = 2800, 1 << 18
+CPU_TOKENS, CUDA_TOKENS = 1400, 1 << 18
+# Frames that are encoded in one pass.
+CPU_FRAMES, CUDA_FRAMES = 128, 1 << 14
 # Frames of which a centre-frame lifter's features are held at once.
 FEATURE_FRAMES = 1024
 
@@ -122,9 +125,13 @@ def _lift_blended(
     total = inputs.new_zeros(padded, 17, 3)
     share = inputs.new_zeros(padded)
     told = 0
-    for chunk in torch.tensor(starts, device=inputs.device).split(batch):
+
+    def lift(chunk: Tensor) -> Tensor:
+        return _forward(lifter, inputs[places[chunk[:, None] + offsets]], flip_average)
+
+    chunks = torch.tensor(starts, device=inputs.device).split(batch)
+    for chunk, poses in zip(chunks, map_batches(lift, chunks, inputs.device), strict=True):
         where = chunk[:, None] + offsets
-        poses = _forward(lifter, inputs[places[where]], flip_average)
         # Windows of one batch overlap: an accumulating sum.
         total.index_put_((where,), weight[:, None, None] * poses, accumulate=True)
         share.index_put_((where,), weight.expand(len(chunk), -1), accumulate=True)
@@ -158,7 +165,11 @@ def _lift_each_frame(
         where = (chunk[:, None] + offsets).clamp(low[chunk, None], high[chunk, None]).to(device)
         if lifter.convention.normalisation == "person":
             # Each window has a scale of its own: nothing to share.
-            lifted = [_forward(lifter, inputs[rows], flip_average) for rows in where.split(batch)]
+            lifted = map_batches(
+                lambda rows: _forward(lifter, inputs[rows], flip_average),
+                where.split(batch),
+                device,
+            )
         else:
             first = int(where.min())
             lifted = _from_features(
@@ -173,17 +184,21 @@ def _from_features(
     lifter: nn.Module, inputs: Tensor, where: Tensor, flip_average: bool, batch: int
 ) -> Iterator[Tensor]:
     """Poses (b, 1, 17, 3) of windows ``where`` (m, T) of normalised frames (n, 17, 2)."""
-    pieces = inputs.split(batch * 8)
+    pieces = inputs.split(CUDA_FRAMES if inputs.is_cuda else CPU_FRAMES)
     # Once a frame it costs little to be exact.
     with torch.autocast(inputs.device.type, enabled=False):
-        features = torch.cat([lifter.encode_frames(piece) for piece in pieces])
+        features = torch.cat(list(map_batches(lifter.encode_frames, pieces, inputs.device)))
         if flip_average:
-            mirrored = torch.cat([lifter.encode_frames(flip(piece)) for piece in pieces])
-    for rows in where.split(batch):
+            turned = [flip(piece) for piece in pieces]
+            mirrored = torch.cat(list(map_batches(lifter.encode_frames, turned, inputs.device)))
+
+    def lift(rows: Tensor) -> Tensor:
         poses = lifter.lift_window(features[rows])
         if flip_average:
             poses = (poses + flip(lifter.lift_window(mirrored[rows]))) / 2
-        yield poses
+        return poses
+
+    return map_batches(lift, where.split(batch), inputs.device)
 
 
 def _lift_causal(
@@ -214,8 +229,9 @@ def _lift_causal(
     clock = np.concatenate([own - own[0] + end for own, end in zip(clocks, ends[:-1], strict=True)])
     begin = np.repeat(ends[:-1], [len(sequence) for sequence in sequences])
     points, numbers = torch.cat(list(sequences)), np.arange(len(clock))
-    outputs = []
-    for now in np.split(numbers, range(batch, len(numbers), batch)):
+
+    def lift(now: Tensor) -> Tensor:
+        now = now.numpy()
         times = np.maximum(clock[now, None] - steps, begin[now, None])
         places = np.interp(times, clock, numbers)
         before = torch.from_numpy(np.floor(places).astype(np.int64)).to(points.device)
@@ -227,8 +243,12 @@ def _lift_causal(
         elif convention == "frame":
             windows = frame(windows, frames)[:, earlier:]
         poses = _forward(lifter, windows, flip_average)
-        outputs.append(poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0])
-        done(len(now))
+        return poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0]
+
+    outputs = []
+    for poses in map_batches(lift, torch.from_numpy(numbers).split(batch), points.device):
+        outputs.append(poses)
+        done(len(poses))
     return torch.cat(outputs)
 
 

@@ -1,6 +1,7 @@
 """What the tests of whole runs share: a quick lifter, a quick detector, clips, a progress."""
 
 import pytest
+import torch
 
 from tests.pipeline.clips import make_clip
 from tests.pipeline.fakes import FakePose, save_tiny_lifter
@@ -48,3 +49,12 @@ class Listener:
 @pytest.fixture
 def listener():
     return Listener()
+
+
+@pytest.fixture
+def one_thread():
+    """Batches one after the other, for lifters that keep what they were given in order."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,5 +1,7 @@
 """Devices and precision: which are chosen, and what they change."""
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 import torch
 
 import lifters3d
-from pipeline.compute import PRECISIONS, choose_device, choose_precision
+from pipeline.compute import PRECISIONS, choose_device, choose_precision, map_batches
 from pipeline.lifting import lift_sequences
 from pipeline.settings import Settings
 from pipeline.windows import default_batch, lift_windows
@@ -162,3 +164,69 @@ def test_cuda_agrees_with_the_cpu(kind, causal):
             assert np.sqrt(np.square(joints - exact).mean()) / spread < most, precision
     finally:
         lifter.to("cpu")
+
+
+# Batches -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_batches_run_at_once_and_come_in_order():
+    together = threading.Barrier(2, timeout=20)
+
+    def work(batch):
+        if batch < 2:
+            together.wait()
+        if batch == 0:
+            time.sleep(0.05)
+        assert torch.get_num_threads() == 1
+        return 2 * batch
+
+    assert [int(x) for x in map_batches(work, list(torch.arange(9)), CPU)] == list(range(0, 18, 2))
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("lowered", [True, False])
+def test_threads_compute_in_the_callers_mode(lowered):
+    weight = torch.ones(4, 4, requires_grad=True)
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+        found = list(map_batches(lambda x: x @ weight, [torch.ones(2, 4)] * 3, CPU))
+    assert [x.dtype for x in found] == [torch.bfloat16 if lowered else torch.float32] * 3
+    assert all(x.is_inference() for x in found)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_a_failing_batch_ends_the_others():
+    seen = []
+
+    def work(batch):
+        seen.append(int(batch))
+        if batch == 1:
+            raise ValueError("no")
+        time.sleep(0.01)
+        return batch
+
+    with pytest.raises(ValueError, match="no"):
+        list(map_batches(work, list(torch.arange(500)), CPU))
+    assert len(seen) < 100
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_threads_change_nothing(kind):
+    lifter, keypoints = network(kind), tensors(figure(40))
+    results = []
+    for threads in (1, 2):
+        torch.set_num_threads(threads)
+        results.append(lift_windows(lifter, keypoints, SIZE, flip_average=True, batch=3))
+    torch.set_num_threads(1)
+    for one, two in zip(*results, strict=True):
+        torch.testing.assert_close(one, two, rtol=0, atol=1e-6)

@@ -19,6 +19,8 @@ from tests.pipeline.lifters import (
     wandering,
 )
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 def test_pixels_and_times_are_left_alone():
     keypoints, time_s = wandering(30), evenly(30, 60)

@@ -27,6 +27,8 @@ LENGTHS = [1, 2, 8, 9, 26, 27, 28, 53, 54, 55, *range(80, 201, 7), 200]
 
 # Windows -----------------------------------------------------------------------------------------
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 27, 81])
 def test_windows_cover_everything(frames):
