@@ -7,6 +7,7 @@ SIGTERM).
 from __future__ import annotations
 
 import functools
+import os
 import signal
 import sys
 import traceback
@@ -17,6 +18,7 @@ import typer
 from pipeline.version import VERSION
 from pose3d import terminal, weights
 from pose3d.attention import attention
+from pose3d.evaluate import evaluate
 from pose3d.lifters import lifters
 from pose3d.video import video
 from weights.errors import Pose3dError
@@ -63,6 +65,10 @@ def _guarded(command: Callable) -> Callable:
             raise typer.Exit(130) from None
         except typer.Exit:
             raise
+        except BrokenPipeError:
+            # Whoever reads (head, say) has enough; Python must not complain at exit either.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
         except Exception as error:
             if options.get("verbose"):
                 traceback.print_exc()
@@ -78,6 +84,7 @@ def _guarded(command: Callable) -> Callable:
 app.command("video")(_guarded(video))
 app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
+app.command("eval")(_guarded(evaluate))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))
 app.add_typer(weights.app, name="weights")
