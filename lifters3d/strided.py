@@ -16,7 +16,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lifters3d.layers import SplitAttention, autocasting, check_input, full_precision, require_positive
+from lifters3d.layers import (
+    SplitAttention,
+    autocasting,
+    check_input,
+    full_precision,
+    require_positive,
+)
 
 # Strides are chosen up to this; the released network's largest is 13.
 LARGEST_STRIDE = 16
