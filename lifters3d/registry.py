@@ -125,6 +125,9 @@ def assemble(checkpoint: checkpoints.Checkpoint) -> nn.Module:
         .to("cpu", wanted.dtype, copy=True, memory_format=torch.contiguous_format)
         for name, wanted in lifter.state_dict().items()
     }
+    for key, tensor in tensors.items():
+        if not torch.isfinite(tensor).all():
+            raise Pose3dError(f"{where}: {key} holds numbers that are not finite: damaged weights")
     lifter.load_state_dict(tensors, strict=True, assign=True)
     lifter.weights_identity = {
         "name": where,
@@ -156,7 +159,7 @@ def weights_path(source: str | Path) -> Path:
 
 
 def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(name, BUILDERS, n=1)
+    close = difflib.get_close_matches(str(name).lower(), BUILDERS, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown lifter '{name}': choose one of {', '.join(names())} or a weights file{hint}"
 

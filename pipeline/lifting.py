@@ -19,6 +19,7 @@ from lifters3d.skeleton import HIP, derive_trunk
 from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
 from pipeline.joints import coco_to_h36m
+from pipeline.missing import complete_poses
 from pipeline.settings import Settings
 from pipeline.tracking import MAX_PAUSE_S
 from pipeline.windows import lift_windows
@@ -29,7 +30,7 @@ from weights.errors import Pose3dError
 RATE_RANGE = (0.7, 1.5)
 LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "h36m": lambda keypoints: keypoints,
-    "coco": lambda keypoints: coco_to_h36m(keypoints)[0],
+    "coco": lambda keypoints: coco_to_h36m(_with_nose(keypoints))[0],
 }
 # Keypoints further off than this, in px, are none: squares of larger numbers overflow.
 FARTHEST = 1e6
@@ -65,7 +66,7 @@ def lift_sequences(
     Parameters
     ----------
     lifter : a lifter of ``lifters3d`` in evaluation mode, on any device
-    sequences : pairs of keypoints (n, 17, 2) px, Human3.6M order, NaN joints are masked; and
+    sequences : pairs of keypoints (n, 17, 2) px, Human3.6M order, NaN joints are guessed; and
         times (n,) in seconds, never decreasing
     size : width and height of the picture, px
     fov_degrees : horizontal field of view; guessed if None (``focal_length``)
@@ -139,7 +140,7 @@ def _prepare(
     time_s = time_s + 1e-6 * np.cumsum(np.diff(time_s, prepend=-np.inf) < 1e-6)
     if not len(keypoints):
         return keypoints, time_s, None
-    points = _mask_missing(keypoints)
+    points = complete_poses(keypoints)
     if lifter.convention.joints == "derived":
         points = derive_trunk(points)
     # Causal windows are sampled in time one by one.
@@ -156,23 +157,6 @@ def _to_camera_axes(
     centre = keypoints.new_tensor([size[0] / 2, size[1] / 2])
     directions = (keypoints[:, HIP] - centre) / focal_length(size, fov_degrees)
     return torch.einsum("tji,tkj->tki", viewing_rotation(directions), joints)
-
-
-def _mask_missing(keypoints: np.ndarray) -> np.ndarray:
-    """Put missing joints on the hip (or what is left of it), as lifters learn them in training."""
-    missing = ~np.isfinite(keypoints).all(axis=-1)
-    if not missing.any():
-        return keypoints
-    present = np.where(missing[..., None], np.nan, keypoints)
-    with np.errstate(all="ignore"):
-        anchor = present[:, HIP]
-        hips = np.isnan(anchor).any(axis=-1)
-        for joints in ([1, 4], list(range(17))):
-            count = (~missing[:, joints]).sum(axis=1)
-            mean = np.nansum(present[:, joints], axis=1) / count[:, None]
-            anchor = np.where(hips[:, None], mean, anchor)
-            hips = np.isnan(anchor).any(axis=-1)
-    return np.where(missing[..., None], np.nan_to_num(anchor)[:, None], keypoints)
 
 
 def _resampling_grid(time_s: np.ndarray, rate: float | None) -> np.ndarray | None:
@@ -231,7 +215,9 @@ def lift(
     fov : horizontal field of view of the camera in degrees; None is a guess
     flip : average with the lifting of the mirrored keypoints
     causal : the joints of a frame depend on it and earlier frames alone; gaps are not bridged
-    max_gap : joints and people that were not found for up to this many seconds are interpolated
+    max_gap : joints and people that were not found for up to this many seconds are interpolated;
+        joints missing for longer are put where a standing body would have them: take their
+        result, which is finite, for a guess
     device : "auto", "cpu", "cuda" or "cuda:N"; ignored if ``lifter`` is a network
     precision : "auto", "fp32", "bf16" or "fp16"
 
@@ -255,6 +241,8 @@ def lift(
     times = _checked_times(count, fps, time_s)
     if isinstance(lifter, nn.Module):
         network = _checked_network(lifter)
+    elif not isinstance(lifter, str | Path):
+        raise Pose3dError(f"lifter must be a name, a file or a network, not {_short(lifter)}")
     else:
         network = lifters3d.load(lifter).to(choose_device(str(device)))
 
@@ -297,11 +285,14 @@ def _checked_keypoints(
     keypoints: np.ndarray, scores: np.ndarray | None, layout: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints in Human3.6M order, NaN where not found, and where they were found."""
-    if layout not in LAYOUTS:
+    if not isinstance(layout, str) or layout not in LAYOUTS:
         raise Pose3dError(f"unknown layout '{layout}': choose one of {', '.join(LAYOUTS)}")
     points = _numbers("keypoints", keypoints)
     if points.ndim not in (3, 4) or points.shape[-1] != 2:
-        raise Pose3dError(f"keypoints must be (T, 17, 2) or (T, people, 17, 2), not {points.shape}")
+        hint = "; a third column belongs in scores" if points.shape[-1:] == (3,) else ""
+        raise Pose3dError(
+            f"keypoints must be (T, 17, 2) or (T, people, 17, 2), not {points.shape}{hint}"
+        )
     if points.shape[-2] != 17:
         raise Pose3dError(
             f"keypoints have {points.shape[-2]} joints, not the 17 of layout '{layout}'; "
@@ -317,6 +308,16 @@ def _checked_keypoints(
         points[~(scores > 0)] = np.nan
     points = LAYOUTS[layout](points)
     return points, np.isfinite(points).all(axis=-1)
+
+
+def _with_nose(coco: np.ndarray) -> np.ndarray:
+    """COCO keypoints (..., 17, 2), a missing nose at the mean of the eyes and ears there are."""
+    face = coco[..., 1:5, :]
+    there = np.isfinite(face).all(axis=-1, keepdims=True)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(there, face, 0.0).sum(axis=-2) / there.sum(axis=-2)
+    nose = np.where(np.isfinite(coco[..., 0, :]), coco[..., 0, :], mean)
+    return np.concatenate([nose[..., None, :], coco[..., 1:, :]], axis=-2)
 
 
 def _checked_size(size: tuple[int, int]) -> tuple[float, float]:

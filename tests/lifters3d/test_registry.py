@@ -152,6 +152,14 @@ def test_weights_of_another_network(lifter, path, change, words):
     assert words in message
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(lifter, path, number):
+    state = lifter.state_dict()
+    state["head.1.bias"] = torch.tensor([0.0, number, 0.0])
+    write_weights(path, state, HEADER)
+    assert "head.1.bias holds numbers that are not finite" in the_error(path)
+
+
 def test_entries_too_many_or_too_few(lifter, path):
     state = lifter.state_dict()
     write_weights(path, state | {"extra": torch.zeros(2)}, HEADER)

@@ -102,10 +102,10 @@ def test_coco_joints_are_mapped(quick):
     joints = quick(coco, layout="coco")
     assert_same(joints, quick(by_hand, layout="h36m"))
     assert np.abs(joints - quick(coco)).max() > 0.05
-    # Without shoulders and nose no guess is made of them: masked, as given as NaN.
+    # Without a score they are what they would be as NaN.
     scores = np.ones((LENGTH, 17))
-    scores[:, [0, 5]] = 0
-    coco[:, [0, 5]] = np.nan
+    scores[:, [5, 9]] = 0
+    coco[:, [5, 9]] = np.nan
     masked = quick(coco, layout="coco", scores=scores)
     assert np.isfinite(masked).all()
     assert_same(masked, quick(coco_to_h36m(coco)[0]))
@@ -164,7 +164,7 @@ def test_short_gaps_are_bridged_and_long_ones_are_not(quick):
     np.testing.assert_array_equal(seen(quick(holed, causal=True)), ~gone)
 
 
-def test_missing_joints_are_bridged_or_masked(quick):
+def test_missing_joints_are_bridged_or_guessed(quick):
     clip = figure(60)
     holed = clip.copy()
     holed[20:23, 13] = np.nan
@@ -172,9 +172,9 @@ def test_missing_joints_are_bridged_or_masked(quick):
     straight[20:23, 13] = np.linspace(clip[19, 13], clip[23, 13], 5)[1:4]
     joints = quick(holed)
     assert_same(joints, quick(straight))
-    # For good: it stands on the hip, and is not spread.
+    # For good: the wrist goes on where the upper arm points, and is not spread.
     holed[:, 16] = np.nan
-    straight[:, 16] = straight[:, HIP]
+    straight[:, 16] = straight[:, 15] + 0.9 * (straight[:, 15] - straight[:, 14])
     assert_same(quick(holed), quick(straight))
 
 

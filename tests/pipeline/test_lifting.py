@@ -91,12 +91,13 @@ def test_missing_joints_do_not_spread(joints, normalisation, lost):
         assert np.isfinite(lifted).all()
 
 
-def test_missing_joints_stand_on_the_hip_and_change_no_others():
+def test_missing_joints_are_guessed_and_change_no_others():
     keypoints = wandering(40)
     whole = on_screen(keypoints)
     keypoints[7:12, 15] = np.nan
     lifted = lift_sequence(FakeLifter(lopsided), keypoints, evenly(40), SIZE, flip_average=False)
-    whole[7:12, 15] = whole[7:12, HIP]
+    # An elbow hangs below its shoulder, by 0.55 of the trunk.
+    whole[7:12, 15] = whole[7:12, 14] + 0.55 * (whole[7:12, 0] - whole[7:12, 8])
     np.testing.assert_allclose(lifted, rooted(lopsided(torch.tensor(whole)).numpy()), atol=1e-5)
 
 
