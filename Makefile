@@ -16,15 +16,16 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# (compat: found by its path, so that a script beside this folder finds the package in it as well.)
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[mediapipe]"
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[mediapipe]"
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable ".[mediapipe,test]"
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[mediapipe,test]"
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -182,6 +182,8 @@ def _known_names() -> dict[tuple[str, str], object]:
         known["torch", name] = known["torch.cuda", name] = dtype
         known["torch", str(dtype).removeprefix("torch.")] = _Unused()
     return known | {
+        # Command lines that training scripts keep; pickle wants a class here.
+        ("argparse", "Namespace"): type("Namespace", (_Unused,), {"__slots__": ()}),
         ("collections", "OrderedDict"): OrderedDict,
         ("torch", "Size"): tuple,
         ("torch._utils", "_rebuild_tensor"): tensor,

@@ -85,7 +85,8 @@ def sha256(path: str | Path) -> str:
 
 def _first_bytes(path: Path) -> bytes:
     if not path.is_file():
-        raise Pose3dError(f"{path}: no such weights file")
+        what = "a folder, not a weights file" if path.is_dir() else "no such weights file"
+        raise Pose3dError(f"{path}: {what}")
     try:
         with open(path, "rb") as file:
             return file.read(64)

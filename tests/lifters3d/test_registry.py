@@ -110,7 +110,7 @@ def test_missing_file(tmp_path):
     missing = tmp_path / "missing.safetensors"
     assert the_error(missing) == f"{missing}: no such weights file"
     assert the_error(str(missing)) == f"{missing}: no such weights file"
-    assert the_error(tmp_path) == f"{tmp_path}: no such weights file"
+    assert the_error(tmp_path) == f"{tmp_path}: a folder, not a weights file"
 
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])

@@ -204,7 +204,7 @@ def test_refusals(refused, official):
         action, *out = command
         for name, words in {
             "none.bin": "no such weights file",
-            "folder": "no such weights file",
+            "folder": "a folder, not a weights file",
             "text.bin": "not a weights file",
             "half.bin": "damaged or not complete",
             "unknown.pth": "weights of no network that pose3d knows",

@@ -78,7 +78,7 @@ def test_a_folder_that_is_not_there(tensors, tmp_path):
 def test_unreadable_files(tensors, path):
     with pytest.raises(Pose3dError, match="no such weights file"):
         read_weights(path)
-    with pytest.raises(Pose3dError, match="no such weights file"):
+    with pytest.raises(Pose3dError, match="a folder, not a weights file"):
         read_weights(path.parent)
     write_weights(path, tensors, {})
     whole = path.read_bytes()

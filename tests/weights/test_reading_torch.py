@@ -1,5 +1,6 @@
 """Files of torch.save: all that belongs to weights is read, damaged ones give one line."""
 
+import argparse
 import io
 import pickle
 import random
@@ -229,7 +230,7 @@ def test_a_zip_archive_of_anything(path):
 
 def test_no_file(path, tmp_path):
     assert the_error(path) == "no such weights file"
-    assert the_error(tmp_path) == "no such weights file"
+    assert the_error(tmp_path) == "a folder, not a weights file"
 
 
 def test_what_calls_itself_safetensors_is_never_a_pickle(path):
@@ -287,3 +288,14 @@ def test_what_is_there_often_is_made_once(path, around):
         value = [value, value]
     path.write_bytes(around(pickle.dumps(value, 2)))
     assert len(read_any(path).content) == 2
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_command_lines_kept_in_a_file_are_left_alone(tmp_path, zipped):
+    path = tmp_path / "with_args.pth"
+    options = argparse.Namespace(lr=0.1, folder="x")
+    content = {"args": options, "model": {"weight": torch.arange(3.0)}}
+    torch.save(content, path, _use_new_zipfile_serialization=zipped)
+    found = read_any(path).content
+    assert found["model"]["weight"].tolist() == [0.0, 1.0, 2.0]
+    assert not hasattr(found["args"], "lr")
