@@ -49,7 +49,7 @@ def test_lifters_that_are_none(tmp_path, pose, clip, tiny):
         "mixst": "choose one of .*mixste.*did you mean mixste",
         "absent.safetensors": "no such weights file",
         str(other): "not a readable safetensors file",
-        str(tmp_path): "no such weights file",
+        str(tmp_path): "a folder, not a weights file",
     }.items():
         assert re.search(words, refused(path, out, Settings(lifter=lifter), pose))
     assert not out.exists()
