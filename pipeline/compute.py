@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+from pipeline.settings import PRECISIONS
 from weights.errors import Pose3dError
-
-PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -54,6 +54,16 @@ def choose_precision(wanted: str, device: torch.device) -> torch.dtype:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     fast = capabilities.get("avx512_bf16") or capabilities.get("amx_bf16")
     return torch.bfloat16 if fast else torch.float32
+
+
+@contextmanager
+def products_in(precision: str, device: torch.device) -> Iterator[None]:
+    """Networks on ``device`` multiply in this precision (``choose_precision``), and no other."""
+    dtype = choose_precision(precision, device)
+    # torch lets convolutions round to TF32, with 10 bits, where nobody asked.
+    exact = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
+    with exact, torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+        yield
 
 
 def map_batches(

@@ -14,7 +14,7 @@ from lifters3d.data.human36m import load_human36m
 from lifters3d.data.mpi_inf_3dhp import load_mpi_inf_3dhp
 from lifters3d.evaluation.protocols import Results, Root, evaluate_clips
 from lifters3d.skeleton import derive_trunk
-from pipeline.compute import choose_precision
+from pipeline.compute import products_in
 from pipeline.lifting import lift_sequences
 from pipeline.windows import lift_windows
 from weights.errors import Pose3dError
@@ -109,10 +109,9 @@ def _lift(
         )
         return joints
     device = next(lifter.parameters()).device
-    dtype = choose_precision(precision, device)
     keypoints = torch.as_tensor(clip.keypoints, dtype=torch.float32, device=device)
     if lifter.convention.joints == "derived":
         keypoints = derive_trunk(keypoints)
-    with torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+    with products_in(precision, device):
         (poses,) = lift_windows(lifter, [keypoints], clip.size, flip_average=flip_average)
     return poses.float().cpu().numpy()

@@ -6,27 +6,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from lifters3d.data.custom import COCO
 from lifters3d.skeleton import HEAD, HIP, NOSE, SPINE, THORAX
 
-COCO_NAMES: tuple[str, ...] = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
+COCO_NAMES: tuple[str, ...] = COCO.names
 
 # H36M joints 1-6 (right leg, left leg) and 11-16 (left arm, right arm) are marked in both formats.
 _LIMBS_H36M = [1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16]

@@ -17,7 +17,7 @@ import lifters3d
 from lifters3d.normalisation import viewing_rotation
 from lifters3d.skeleton import HIP, derive_trunk
 from pipeline.cleaning import fill_gaps, fill_joints, segments
-from pipeline.compute import choose_device, choose_precision
+from pipeline.compute import choose_device, choose_precision, products_in
 from pipeline.joints import coco_to_h36m
 from pipeline.missing import complete_poses
 from pipeline.settings import Settings
@@ -81,7 +81,7 @@ def lift_sequences(
     (n, 17, 3) float32 metres each, root-relative, camera axes (x right, y down, z away).
     """
     device = next(lifter.parameters()).device
-    dtype = choose_precision(precision, device)
+    choose_precision(precision, device)  # says what is wrong with it, sequences or none
     check_joints(lifter)
     if not len(sequences):
         return []
@@ -99,9 +99,7 @@ def lift_sequences(
         before, lifted_frames = lifted_frames, lifted_frames + frames
         done(round(lifted_frames * share) - round(before * share))
 
-    # torch lets convolutions round to TF32, with 10 bits, where nobody asked.
-    exact = torch.backends.cudnn.flags(enabled=torch.backends.cudnn.enabled, allow_tf32=False)
-    with exact, torch.autocast(device.type, dtype, enabled=dtype is not torch.float32):
+    with products_in(precision, device):
         lifted = lift_windows(
             lifter,
             [points[number] for number in filled],

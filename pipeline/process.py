@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import tempfile
@@ -29,6 +28,7 @@ from pipeline.tracking import split_at_jumps
 from pipeline.video import VideoInfo, VideoReader, prefetch
 from pipeline.world import root_path, usual_step
 from weights.errors import Pose3dError
+from weights.reading import sha256
 
 # Below this mean score of the limb joints a frame is marked low_confidence.
 LOW_CONFIDENCE = 0.35
@@ -248,12 +248,8 @@ def _unwritable(folder: Path, error: OSError) -> Pose3dError:
 def identify(path: str | Path) -> dict:
     """Name, size and SHA-256 of a file, read in pieces."""
     path = Path(path)
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 22):
-            digest.update(piece)
     name = _in_unicode(path.name)
-    return {"name": name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+    return {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
 def _in_unicode(text: str) -> str:

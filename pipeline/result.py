@@ -14,6 +14,7 @@ import numpy as np
 from lifters3d.skeleton import JOINT_NAMES, PARENTS
 from pipeline.version import VERSION
 from weights.errors import Pose3dError
+from weights.files import replace_file
 
 STATUSES: tuple[str, ...] = ("ok", "interpolated", "low_confidence", "not_visible", "decode_error")
 FILE_FORMAT = "pose3d-result"
@@ -192,14 +193,8 @@ class PoseResult:
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
         path = Path(path)
-        # Beside its place, so that the rename cannot cross file systems.
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
         try:
-            try:
-                part.write_bytes(buffer.getbuffer())
-                os.replace(part, path)
-            finally:
-                part.unlink(missing_ok=True)
+            replace_file(path, buffer.getbuffer())
         except OSError as error:
             reason = error.strerror or type(error).__name__
             raise Pose3dError(f"{path}: cannot write the result: {reason}") from None

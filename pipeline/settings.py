@@ -16,6 +16,9 @@ else:
     import tomli as tomllib
 
 
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that changes what comes out.
@@ -53,7 +56,7 @@ class Settings:
         _number("fov", self.fov, 5, 170, optional=True)
         _require(isinstance(self.flip, bool), "flip", self.flip, "true or false")
         _require(isinstance(self.causal, bool), "causal", self.causal, "true or false")
-        known = self.precision in ("auto", "fp32", "bf16", "fp16")
+        known = self.precision in PRECISIONS
         _require(known, "precision", self.precision, "auto, fp32, bf16 or fp16")
         _number("max_gap", self.max_gap, 0, math.inf)
         _require(isinstance(self.render, bool), "render", self.render, "true or false")

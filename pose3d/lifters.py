@@ -102,7 +102,8 @@ def _sizes(networks: dict[str, nn.Module], style: box.Box | None) -> Table:
 
 
 def _weights(names: list[str], style: box.Box | None) -> Table:
-    shipped = {name: store.entries()[name] for name in names if name in store.entries()}
+    known = store.entries()
+    shipped = {name: known[name] for name in names if name in known}
     conditions = dict.fromkeys(entry.tested_on for entry in shipped.values())
     inputs = dict.fromkeys(row.input for entry in shipped.values() for row in entry.accuracy)
     measured = f"Errors: MPJPE / P-MPJPE in mm. Measured on {'; '.join(conditions)}."

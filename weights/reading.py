@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from weights.errors import Pose3dError
+from weights.files import write_file
 from weights.pickled import ZIP_MAGIC, read_legacy, read_zip
 
 HEADER_KEY = "pose3d"
@@ -122,17 +121,8 @@ def write_weights(
         .contiguous()
         for key, tensor in tensors.items()
     }
-    unfinished = path.with_name(f".{path.name}.part")
     # Not save_file: its files are readable by their owner only.
-    content = save(kept, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    except OSError as error:
-        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    write_file(path, save(kept, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)}))
 
 
 def read_checkpoint(path: str | Path) -> dict:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import math
-import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -21,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lifters3d.evaluation.protocols import H36M_ACTIONS, Errors, Results
-from weights.errors import Pose3dError
+from weights.files import write_file
 
 FILE_FORMAT, FILE_VERSION = "pose3d-evaluation", 1
 PROTOCOL_NAMES = {"h36m": "Human3.6M", "humaneva": "HumanEva-I", "3dhp": "MPI-INF-3DHP"}
@@ -161,7 +160,7 @@ def save_json(
         "groups": {name: plain(errors) for name, errors in results.groups.items()},
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    _write(f"{text}\n".encode(), Path(path))
+    write_file(Path(path), f"{text}\n".encode())
 
 
 # Okabe & Ito's set: told apart with every kind of colour vision.
@@ -224,7 +223,7 @@ def save_plot(results: Results, path: str | Path, title: str = "") -> None:
         # Names of clips may have letters that the font lacks: they become boxes.
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(picture, format="png")
-    _write(picture.getvalue(), Path(path))
+    write_file(Path(path), picture.getvalue())
 
 
 def _panels(results: Results) -> tuple[list[_Panel], list[_Panel]]:
@@ -292,15 +291,3 @@ def _draw(axes: Axes, panel: _Panel) -> None:
 
 def _short(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
-
-
-def _write(content: bytes, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None

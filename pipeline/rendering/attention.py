@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from lifters3d.skeleton import JOINT_NAMES
-from weights.errors import Pose3dError
+from weights.files import write_file
 
 COLUMNS = 5
 DPI = 110
@@ -86,7 +85,7 @@ def draw_attention(maps: dict[str, Tensor], title: str, path: str | Path) -> Non
         # Names of clips may have letters that the font lacks: they become boxes.
         warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(picture, format="png")
-    _write(picture.getvalue(), Path(path))
+    write_file(Path(path), picture.getvalue())
 
 
 def _sections(maps: dict[str, np.ndarray]) -> list[_Section]:
@@ -165,15 +164,3 @@ def _label(axes: Axes, joints: bool, length: int, beside: bool, below: bool) -> 
         axes.set_xticks(places, places)
         axes.set_yticks(places, places if beside else [""] * len(places))
     axes.tick_params(length=2, labelsize=7 if joints else 8)
-
-
-def _write(content: bytes, path: Path) -> None:
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        try:
-            unfinished.write_bytes(content)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    except OSError as error:
-        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None

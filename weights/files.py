@@ -1,0 +1,27 @@
+"""Files that appear when they are whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from weights.errors import Pose3dError
+
+
+def replace_file(path: Path, content: bytes | memoryview) -> None:
+    """Write a file beside its place and rename it there; OSError leaves what was there before."""
+    # Beside its place, so that the rename cannot cross file systems.
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """``replace_file`` that says in one line, as Pose3dError, why it failed."""
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None
