@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeVar
 
 import numpy as np
@@ -43,18 +44,19 @@ MIRROR: tuple[int, ...] = tuple(_MIRROR)
 Array = TypeVar("Array", np.ndarray, Tensor)
 
 
-def flip(poses: Array) -> Array:
+def flip(poses: Array, mirror: Sequence[int] = MIRROR) -> Array:
     """Mirror poses left to right.
 
     Parameters
     ----------
-    poses : (..., 17, D) array or tensor whose first coordinate is horizontal and centred on 0
+    poses : (..., J, D) array or tensor whose first coordinate is horizontal and centred on 0
+    mirror : for each of the J joints the one of the other side, itself if it is of none
 
     Returns
     -------
-    A new (..., 17, D) array: x negated, left and right joints exchanged.
+    A new (..., J, D) array: x negated, left and right joints exchanged.
     """
-    mirrored = poses[..., list(MIRROR), :]
+    mirrored = poses[..., list(mirror), :]
     mirrored[..., 0] = -mirrored[..., 0]
     return mirrored
 

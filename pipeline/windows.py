@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lifters3d.normalisation import frame, person, screen
-from lifters3d.skeleton import flip
+from lifters3d.skeleton import MIRROR, flip
 from pipeline.compute import map_batches
 
 # Tokens in one forward pass. On CPUs larger batches fall out of the cache; a GPU wants many.
@@ -25,6 +25,8 @@ CPU_FRAMES, CUDA_FRAMES = 128, 1 << 14
 FEATURE_FRAMES = 1024
 
 Size = tuple[int, int]
+# As ``flip`` takes it; None where nothing is averaged.
+Mirror = Sequence[int] | None
 
 
 def lift_windows(
@@ -33,6 +35,7 @@ def lift_windows(
     size: Size,
     *,
     flip_average: bool,
+    mirror: Sequence[int] = MIRROR,
     causal: Sequence[np.ndarray] | None = None,
     batch: int | None = None,
     done: Callable[[int], None] = lambda frames: None,
@@ -46,9 +49,10 @@ def lift_windows(
     Parameters
     ----------
     lifter : of ``lifters3d``, in evaluation mode, on the device of the sequences
-    sequences : (n, 17, 2) px each, n >= 1
+    sequences : (n, J, 2) px each, n >= 1; J = 17 unless the lifter's normalisation is "screen"
     size : width and height of the picture, px
     flip_average : average with the lifting of the mirrored keypoints
+    mirror : the J joints as ``lifters3d.skeleton.flip`` takes them
     causal : None, or for each sequence its clock (n,), increasing, in frame steps of the lifter;
         every frame's window then ends with the frame, and goes back in steps of one
     batch : windows in one forward pass; None chooses
@@ -56,18 +60,19 @@ def lift_windows(
 
     Returns
     -------
-    (n, 17, 3) each.
+    (n, J, 3) each.
     """
     if not sequences:
         return []
     if batch is None:
         batch = default_batch(lifter, sequences[0].device)
+    turn = mirror if flip_average else None
     if causal is not None:
-        poses = _lift_causal(lifter, sequences, causal, size, flip_average, batch, done)
+        poses = _lift_causal(lifter, sequences, causal, size, turn, batch, done)
     elif lifter.output == "sequence":
-        poses = _lift_blended(lifter, sequences, size, flip_average, batch, done)
+        poses = _lift_blended(lifter, sequences, size, turn, batch, done)
     else:
-        poses = _lift_each_frame(lifter, sequences, size, flip_average, batch, done)
+        poses = _lift_each_frame(lifter, sequences, size, turn, batch, done)
     return list(poses.split([len(sequence) for sequence in sequences]))
 
 
@@ -102,11 +107,11 @@ def _lift_blended(
     lifter: nn.Module,
     sequences: Sequence[Tensor],
     size: Size,
-    flip_average: bool,
+    mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
 ) -> Tensor:
-    """(sum of n, 17, 3): overlapping windows of a sequence lifter, blended."""
+    """(sum of n, J, 3): overlapping windows of a sequence lifter, blended."""
     frames, inputs = lifter.frames, _inputs(lifter, sequences, size)
     index, starts, kept = [], [], []
     first = padded = 0
@@ -122,12 +127,12 @@ def _lift_blended(
     offsets = torch.arange(frames, device=inputs.device)
     weight = blend_weights(frames).to(inputs.device)
 
-    total = inputs.new_zeros(padded, 17, 3)
+    total = inputs.new_zeros(padded, lifter.joints, 3)
     share = inputs.new_zeros(padded)
     told = 0
 
     def lift(chunk: Tensor) -> Tensor:
-        return _forward(lifter, inputs[places[chunk[:, None] + offsets]], flip_average)
+        return _forward(lifter, inputs[places[chunk[:, None] + offsets]], mirror)
 
     chunks = torch.tensor(starts, device=inputs.device).split(batch)
     for chunk, poses in zip(chunks, map_batches(lift, chunks, inputs.device), strict=True):
@@ -145,11 +150,11 @@ def _lift_each_frame(
     lifter: nn.Module,
     sequences: Sequence[Tensor],
     size: Size,
-    flip_average: bool,
+    mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
 ) -> Tensor:
-    """(sum of n, 17, 3): a window for every frame, whose centre (or end) it is.
+    """(sum of n, J, 3): a window for every frame, whose centre (or end) it is.
 
     What the network computes of single frames is computed once, not once a window.
     """
@@ -160,20 +165,20 @@ def _lift_each_frame(
     low, high = (last - lengths + 1).repeat_interleave(lengths), last.repeat_interleave(lengths)
     own = frames - 1 if lifter.output == "last" else frames // 2
     offsets = torch.arange(frames) - own
-    poses = inputs.new_empty(len(inputs), 17, 3)
+    poses = inputs.new_empty(len(inputs), lifter.joints, 3)
     for chunk in torch.arange(len(inputs)).split(FEATURE_FRAMES):
         where = (chunk[:, None] + offsets).clamp(low[chunk, None], high[chunk, None]).to(device)
         if lifter.convention.normalisation == "person":
             # Each window has a scale of its own: nothing to share.
             lifted = map_batches(
-                lambda rows: _forward(lifter, inputs[rows], flip_average),
+                lambda rows: _forward(lifter, inputs[rows], mirror),
                 where.split(batch),
                 device,
             )
         else:
             first = int(where.min())
             lifted = _from_features(
-                lifter, inputs[first : int(where.max()) + 1], where - first, flip_average, batch
+                lifter, inputs[first : int(where.max()) + 1], where - first, mirror, batch
             )
         poses[chunk.to(device)] = torch.cat([piece[:, 0] for piece in lifted])
         done(len(chunk))
@@ -181,21 +186,21 @@ def _lift_each_frame(
 
 
 def _from_features(
-    lifter: nn.Module, inputs: Tensor, where: Tensor, flip_average: bool, batch: int
+    lifter: nn.Module, inputs: Tensor, where: Tensor, mirror: Mirror, batch: int
 ) -> Iterator[Tensor]:
-    """Poses (b, 1, 17, 3) of windows ``where`` (m, T) of normalised frames (n, 17, 2)."""
+    """Poses (b, 1, J, 3) of windows ``where`` (m, T) of normalised frames (n, J, 2)."""
     pieces = inputs.split(CUDA_FRAMES if inputs.is_cuda else CPU_FRAMES)
     # Once a frame it costs little to be exact.
     with torch.autocast(inputs.device.type, enabled=False):
         features = torch.cat(list(map_batches(lifter.encode_frames, pieces, inputs.device)))
-        if flip_average:
-            turned = [flip(piece) for piece in pieces]
+        if mirror is not None:
+            turned = [flip(piece, mirror) for piece in pieces]
             mirrored = torch.cat(list(map_batches(lifter.encode_frames, turned, inputs.device)))
 
     def lift(rows: Tensor) -> Tensor:
         poses = lifter.lift_window(features[rows])
-        if flip_average:
-            poses = (poses + flip(lifter.lift_window(mirrored[rows]))) / 2
+        if mirror is not None:
+            poses = (poses + flip(lifter.lift_window(mirrored[rows]), mirror)) / 2
         return poses
 
     return map_batches(lift, where.split(batch), inputs.device)
@@ -206,11 +211,11 @@ def _lift_causal(
     sequences: Sequence[Tensor],
     clocks: Sequence[np.ndarray],
     size: Size,
-    flip_average: bool,
+    mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
 ) -> Tensor:
-    """(sum of n, 17, 3): a window for every output frame that holds no later frame.
+    """(sum of n, J, 3): a window for every output frame that holds no later frame.
 
     Lifters of the last frame take the window as it is. Others see the clip as if it ended there:
     the present frame is repeated to fill the window behind it.
@@ -242,7 +247,7 @@ def _lift_causal(
             windows = screen(windows, size)
         elif convention == "frame":
             windows = frame(windows, frames)[:, earlier:]
-        poses = _forward(lifter, windows, flip_average)
+        poses = _forward(lifter, windows, mirror)
         return poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0]
 
     outputs = []
@@ -253,7 +258,7 @@ def _lift_causal(
 
 
 def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tensor:
-    """(sum of n, 17, 2): normalised frames; px if only the window decides how."""
+    """(sum of n, J, 2): normalised frames; px if only the window decides how."""
     points = torch.cat(list(sequences))
     if lifter.convention.normalisation == "screen":
         return screen(points, size)
@@ -262,13 +267,13 @@ def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tenso
     return points
 
 
-def _forward(lifter: nn.Module, windows: Tensor, flip_average: bool) -> Tensor:
-    """Windows (B, T, 17, 2) of ``_inputs`` through the lifter."""
+def _forward(lifter: nn.Module, windows: Tensor, mirror: Mirror) -> Tensor:
+    """Windows (B, T, J, 2) of ``_inputs`` through the lifter."""
     if lifter.convention.normalisation == "person":
         windows = person(windows)
     poses = lifter(windows)
-    if flip_average:
-        poses = (poses + flip(lifter(flip(windows)))) / 2
+    if mirror is not None:
+        poses = (poses + flip(lifter(flip(windows, mirror)), mirror)) / 2
     return poses
 
 

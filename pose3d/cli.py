@@ -20,6 +20,7 @@ from pose3d import terminal, weights
 from pose3d.attention import attention
 from pose3d.evaluate import evaluate
 from pose3d.lifters import lifters
+from pose3d.train import train
 from pose3d.video import video
 from weights.errors import Pose3dError
 
@@ -84,6 +85,7 @@ def _guarded(command: Callable) -> Callable:
 app.command("video")(_guarded(video))
 app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
+app.command("train")(_guarded(train))
 app.command("eval")(_guarded(evaluate))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))

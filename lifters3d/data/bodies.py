@@ -43,11 +43,18 @@ def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Ge
 class WindowSampler:
     """Draws windows of T frames at 30 frames/s from motion capture.
 
-    Clips are drawn in proportion to their frames times their source's weight; playback speed is
-    0.7-1.5; a clip shorter than the window is held at its ends, as lifting pads short videos.
+    Clips are drawn in proportion to their frames times their source's weight ("balanced"), or to
+    their frames alone ("frames"); playback speed is 0.7-1.5; a clip shorter than the window is held
+    at its ends, as lifting pads short videos.
     """
 
-    def __init__(self, mocap: Mocap, frames: int, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        mocap: Mocap,
+        frames: int,
+        device: torch.device | str = "cpu",
+        sampling: str = "balanced",
+    ) -> None:
         if not mocap.table:
             raise Pose3dError("there are no motion-capture clips to draw from")
         self.positions = torch.from_numpy(mocap.positions).to(device)
@@ -61,7 +68,7 @@ class WindowSampler:
             ],
             device=device,
         )
-        self.weight = self.length * source
+        self.weight = self.length * source if sampling == "balanced" else self.length.float()
         self.frames = frames
 
     def draw(self, count: int, generator: torch.Generator) -> Tensor:

@@ -26,6 +26,12 @@ class Skeleton:
     right: tuple[int, ...]
     root: int | None
 
+    @property
+    def mirror(self) -> tuple[int, ...]:
+        """For each joint the one of the other side, itself if it is of none."""
+        other = dict(zip(self.left + self.right, self.right + self.left, strict=True))
+        return tuple(other.get(joint, joint) for joint in range(len(self.names)))
+
     def without(self, joint: int) -> Skeleton:
         """The same without one joint, which is neither of a pair nor the root.
 

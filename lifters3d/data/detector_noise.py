@@ -30,8 +30,18 @@ LEGS = (1, 2, 3, 4, 5, 6)
 LIMBS = ((2, 3), (5, 6), (12, 13), (15, 16))  # the two far joints of each limb
 
 
+def misplace(screen: Tensor, generator: torch.Generator) -> Tensor:
+    """Keypoints (B, T, 17, 2) of a good detector that takes no joint for another.
+
+    Errors of position alone, of the size that they typically have.
+    """
+    height = _heights(screen)
+    factor = torch.tensor(JOINT_FACTOR, device=screen.device)[:, None]
+    return screen + _position_errors(screen.shape, generator) * factor * height
+
+
 def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
-    """Keypoints as a detector would give them.
+    """Keypoints as a detector would give them that has to guess now and then.
 
     Parameters
     ----------
@@ -44,7 +54,7 @@ def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
     """
     count, frames = screen.shape[:2]
     device = screen.device
-    height = (person_size(screen) * HEIGHT_OVER_SIZE)[:, None, None, None]
+    height = _heights(screen)
 
     def chance(probability: float) -> Tensor:
         return torch.rand(count, generator=generator, device=device) < probability
@@ -54,9 +64,7 @@ def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
 
     level = torch.exp(0.5 * normal(count)) * ~chance(0.1)
     factor = torch.tensor(JOINT_FACTOR, device=device)[:, None] * level[:, None, None, None]
-    noise = BIAS * normal(count, 1, 17, 2)
-    noise = noise + DRIFT * _drift(normal(count, frames, 17, 2), rate=0.9)
-    noise = noise + JITTER * normal(count, frames, 17, 2)
+    noise = _position_errors(screen.shape, generator)
     for joints, bias, drift in SHARED:
         shift = bias * normal(count, 1, 1, 2)
         shift = shift + drift * _drift(normal(count, frames, 1, 2), rate=0.9)
@@ -73,6 +81,23 @@ def corrupt(screen: Tensor, generator: torch.Generator) -> Tensor:
     noisy = noisy + burst[..., None] * 0.10 * height * normal(count, 1, 17, 2)
     noisy = _lose_joints(noisy, chance(0.04), generator)
     return _bridge_gaps(noisy, runs, chance(0.15))
+
+
+def _heights(screen: Tensor) -> Tensor:
+    """Heights (B, 1, 1, 1) of the persons in the picture, were they standing."""
+    return (person_size(screen) * HEIGHT_OVER_SIZE)[:, None, None, None]
+
+
+def _position_errors(shape: torch.Size, generator: torch.Generator) -> Tensor:
+    """Errors (B, T, 17, 2) in heights, alike for all joints."""
+
+    def normal(frames: int) -> Tensor:
+        size = (shape[0], frames, *shape[2:])
+        return torch.randn(size, generator=generator, device=generator.device)
+
+    noise = BIAS * normal(1)
+    noise = noise + DRIFT * _drift(normal(shape[1]), rate=0.9)
+    return noise + JITTER * normal(shape[1])
 
 
 def _drift(white: Tensor, rate: float) -> Tensor:

@@ -10,13 +10,14 @@ errors. Errors are root-relative, in the lifter's axes, in millimetres (MPJVE: m
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import nn
 
 import lifters3d
-from lifters3d.data.batches import PairStream
+from lifters3d.data.batches import Noise, PairStream
 from lifters3d.data.mocap17 import Mocap, load_mocap
 from lifters3d.evaluation.metrics import mpjpe, mpjve, n_mpjpe, p_mpjpe
 from lifters3d.skeleton import HIP, LIMB_JOINTS
@@ -24,15 +25,23 @@ from weights.errors import Pose3dError
 
 # Consecutive frames that lifters of one frame lift in each window drawn.
 CENTRES = 9
+# The noise of each kind of 2D.
+KINDS: dict[str, Noise] = {"clean": "none", "typical": "positions", "noisy": "severe"}
 
 
 @torch.inference_mode()
-def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> dict[str, float]:
-    """Mean errors in mm over ``windows`` random windows, for exact and for noisy 2D."""
+def evaluate(
+    lifter: nn.Module,
+    mocap: Mocap,
+    windows: int,
+    seed: int = 0,
+    kinds: Sequence[str] = ("clean", "noisy"),
+) -> dict[str, float]:
+    """Mean errors in mm over ``windows`` random windows, for each of ``KINDS`` of 2D."""
     errors = {}
     limbs = list(LIMB_JOINTS)
     device = next(lifter.parameters()).device
-    for kind in ("clean", "noisy"):
+    for kind in kinds:
         generator = torch.Generator(device).manual_seed(seed)
         sequence = lifter.output == "sequence"
         stream = PairStream(
@@ -41,9 +50,10 @@ def evaluate(lifter: nn.Module, mocap: Mocap, windows: int, seed: int = 0) -> di
             batch=min(windows, 64),
             normalisation=lifter.convention.normalisation,
             generator=generator,
-            noisy=kind == "noisy",
+            noise=KINDS[kind],
             augment=False,
             receptive_field=lifter.frames,
+            joints=lifter.convention.joints,
         )
         predicted, target = [], []
         while len(predicted) * stream.batch < windows:
@@ -86,7 +96,9 @@ def main() -> None:
         mocap = load_mocap(arguments.data)
         if arguments.native:
             mocap = mocap.select([row["fidelity"] == "native" for row in mocap.table])
-        errors = evaluate(lifters3d.load(arguments.lifter), mocap, arguments.windows)
+        errors = evaluate(
+            lifters3d.load(arguments.lifter), mocap, arguments.windows, kinds=list(KINDS)
+        )
     except Pose3dError as error:
         raise SystemExit(f"error: {error}") from None
     for name, value in errors.items():

@@ -1,175 +1,155 @@
-"""Train a lifter on motion capture seen by virtual cameras.
+"""The training loop of all lifters and recipes.
 
-    python -m lifters3d.training.train --data mocap/train.npz --validation mocap/val.npz \
-        --frames 81 --steps 4000 --output runs/mixste
-
-Stops and goes on: the run is a folder with a checkpoint, and the same command resumes it.
-``--init`` starts from the weights of another run; its temporal embedding is stretched, so that a
-network can learn what poses look like on short, cheap windows before long ones.
+A run is a folder; broken off, the same call goes on where the last checkpoint was written, and ends
+with the same weights as without the break. Under torchrun the batch is shared out among processes.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
-import json
-import math
-import os
 import time
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 import lifters3d
-from lifters3d.data.batches import PairStream
-from lifters3d.data.mocap17 import Mocap, load_mocap
-from lifters3d.training.evaluate import evaluate
-from lifters3d.training.losses import mpjpe_loss, velocity_loss
+from lifters3d.data.clips import ClipSet
+from lifters3d.data.mocap17 import Mocap
+from lifters3d.training import runs
+from lifters3d.training.objectives import check_loss, losses_of, trained_network
+from lifters3d.training.parallel import Team, join
+from lifters3d.training.recipes import Recipe
+from lifters3d.training.schedule import optimiser_of, rate_at
+from lifters3d.training.sources import ClipSource, MocapSource, Source, seed_of
+from lifters3d.training.validation import Validation, errors_on
 from weights.errors import Pose3dError
-from weights.reading import read_checkpoint, read_weights
 
-VALIDATION_WINDOWS = 170
+CHECKPOINT_S = 60.0  # seconds between checkpoints within an epoch
+
+Tell = Callable[[str], None]
 
 
 @dataclass
-class Recipe:
-    """What a training run does; also its command line."""
+class State:
+    """What a checkpoint holds."""
 
-    data: str = ""
-    validation: str = ""
-    output: str = "runs/mixste"
-    lifter: str = "mixste"
-    frames: int = 81
-    network: str = "{}"  # JSON: the lifter's other arguments, {"width": 192, "depth": 4}
-    normalisation: str = "person"
-    batch: int = 48  # windows a step
-    steps: int = 4000
-    learning_rate: float = 1e-3
-    warmup: int = 200  # steps
-    final_rate: float = 0.02  # of the learning rate, reached by half a cosine
-    weight_decay: float = 0.05
-    drop_path: float = 0.05
-    velocity_weight: float = 1.0
-    full_weight: float = 1.0  # of the loss on every frame, for lifters of one frame
-    ema: float = 0.999
-    seed: int = 1
-    init: str = ""
-    every: int = 200  # steps between lines, checkpoints and validations
-    device: str = "cpu"
+    lifter: nn.Module
+    optimiser: torch.optim.Optimizer
+    averaged: dict[str, Tensor]  # the weights that count: averages over the steps, or the last
+    step: int  # steps made, over all epochs
+    sums: Tensor  # of this epoch: loss, MPJPE in metres, steps; float64
+    log: list[dict[str, float]]  # a row an epoch
+    seconds: float  # of training so far
 
 
-def train(recipe: Recipe) -> Path:
-    """Run (or resume) a training; returns the path of the written weights file."""
-    folder = Path(recipe.output)
-    folder.mkdir(parents=True, exist_ok=True)
-    device = torch.device(recipe.device)
-    torch.manual_seed(recipe.seed)
-    generator = torch.Generator(device).manual_seed(recipe.seed)
+def train(
+    recipe: Recipe,
+    data: Mocap | ClipSet,
+    output: str | Path,
+    *,
+    validation: Validation | None = None,
+    init: str | Path | None = None,
+    device: str = "cpu",
+    data_name: str = "",
+    tell: Tell = print,
+) -> Path:
+    """Train a lifter, or go on with it.
 
-    lifter = fresh(recipe)
-    if recipe.init:
-        try:
-            lifter.load_state_dict(stretch_to(recipe.init, lifter))
-        except RuntimeError:
-            raise Pose3dError(f"{recipe.init}: of another width, depth or lifter") from None
-    else:
-        spread_embeddings(lifter)
-    averaged = {key: value.detach().clone() for key, value in lifter.state_dict().items()}
-    optimiser = torch.optim.AdamW(
-        lifter.parameters(),
-        recipe.learning_rate,
-        betas=(0.9, 0.98),
-        weight_decay=recipe.weight_decay,
-        fused=True,
-    )
-    step = 0
-    checkpoint = folder / "checkpoint.pt"
-    if checkpoint.exists():
-        saved = read_checkpoint(checkpoint)
-        try:
-            lifter.load_state_dict(saved["lifter"])
-        except RuntimeError:
-            raise Pose3dError(
-                f"{checkpoint}: of another network; give its settings or another --output"
-            ) from None
-        optimiser.load_state_dict(saved["optimiser"])
-        averaged = {key: value.to(device) for key, value in saved["averaged"].items()}
-        generator.set_state(saved["data_state"])
-        torch.set_rng_state(saved["torch_state"])
-        step = saved["step"]
+    Parameters
+    ----------
+    recipe : of ``lifters3d.training.recipes``
+    data : motion capture, of which windows are drawn and filmed on the fly, or a data set's clips
+    output : folder of the run: ``checkpoint.pt``, ``log.csv``, ``curves.png`` and the weights
+    validation : what errors are measured on after every epoch; nothing is chosen by them
+    init : weights file to start from; what has a length in frames is stretched
+    device : "cpu", "cuda" or "cuda:N"; under torchrun "cuda" is a GPU a process
+    data_name : how the weights file names the data
+    tell : is given a line an epoch
 
-    stream = PairStream(
-        load_mocap(recipe.data), recipe.frames, recipe.batch, recipe.normalisation, generator
-    )
-    validation = load_mocap(recipe.validation) if recipe.validation else None
-    began, losses = time.monotonic(), []
-    lifter.train()
-    while step < recipe.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * rate_at(step, recipe)
-        keypoints, target = next(stream)
-        with torch.autocast(device.type, torch.bfloat16):
-            loss, position = losses_of(lifter, keypoints, target, recipe)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(lifter.parameters(), 1.0)
-        optimiser.step()
-        step += 1
-        # The average follows quickly at first: a fresh network's weights are worth forgetting.
-        keep = min(recipe.ema, step / (step + 10))
-        for key, value in lifter.state_dict().items():
-            if value.is_floating_point():
-                averaged[key].lerp_(value, 1 - keep)
-        losses.append(position.item())
-        if step % recipe.every == 0 or step == recipe.steps:
-            save_checkpoint(checkpoint, lifter, optimiser, averaged, generator, step)
-            seconds = time.monotonic() - began
-            report(recipe, folder, validation, averaged, step, losses, seconds)
-            losses = []
-    return export(recipe, folder, averaged, step)
+    Returns
+    -------
+    the path of the weights file, which is written after every epoch
 
-
-def losses_of(
-    lifter: nn.Module, keypoints: Tensor, target: Tensor, recipe: Recipe
-) -> tuple[Tensor, Tensor]:
-    """The loss of a batch, and the error of what the lifter is for, in metres.
-
-    Lifters of one frame learn from every frame of the window as well: full-to-single (Strided
-    Transformer, section III-D), and poseformer-sta from its spatial poses (eq. 13).
+    Raises
+    ------
+    Pose3dError
+        If parts of the recipe, the data, the folder or ``init`` do not go together.
     """
-    if lifter.output == "sequence":
-        full = lifter(keypoints)
-        position = mpjpe_loss(full, target)
-        return position + recipe.velocity_weight * velocity_loss(full, target), position
-    single, full, *spatial = lifter.forward_training(keypoints)
-    wanted = -1 if lifter.output == "last" else lifter.frames // 2
-    position = mpjpe_loss(single[:, 0], target[:, wanted])
-    every = mpjpe_loss(full, target) + recipe.velocity_weight * velocity_loss(full, target)
-    loss = position + recipe.full_weight * every
-    return loss + sum(mpjpe_loss(poses, target) for poses in spatial), position
-
-
-def fresh(recipe: Recipe) -> nn.Module:
-    """The recipe's lifter with random weights."""
+    team = join(device)
     try:
-        network = json.loads(recipe.network)
-    except json.JSONDecodeError as error:
-        raise Pose3dError(f"--network is no JSON object ({error})") from None
-    if recipe.lifter in ("mixste", "poseformer", "poseformer-sta"):
-        network.setdefault("drop_path", recipe.drop_path)
-    lifter = lifters3d.build(recipe.lifter, frames=recipe.frames, **network)
-    lifter.convention = lifters3d.Convention(recipe.normalisation, "derived", 30.0)
-    return lifter.to(recipe.device)
+        return _train(recipe, data, Path(output), validation, init, team, data_name, tell)
+    finally:
+        team.leave()
+
+
+def _train(
+    recipe: Recipe,
+    data: Mocap | ClipSet,
+    output: Path,
+    validation: Validation | None,
+    init: str | Path | None,
+    team: Team,
+    data_name: str,
+    tell: Tell,
+) -> Path:
+    folder = runs.open_folder(output)
+    lifter = fresh(recipe, len(data.skeleton.names) if isinstance(data, ClipSet) else 17)
+    lifter.to(team.device)
+    check_loss(lifter, recipe)
+    source: Source
+    if isinstance(data, Mocap):
+        source = MocapSource(data, recipe, team.device)
+    else:
+        source = ClipSource(data, recipe, lifter, team.device)
+    lifter.convention = lifters3d.Convention(recipe.normalisation, recipe.joints, source.frame_rate)
+    state = _begin(recipe, lifter, init, folder)
+    network = trained_network(lifter)
+    if recipe.compile:
+        network = torch.compile(network)
+
+    last = recipe.epochs * source.steps
+    if state.step >= last:
+        tell(f"already trained for {recipe.epochs} epochs; more: epochs=N")
+    began, saved = time.monotonic() - state.seconds, time.monotonic()
+    while state.step < last:
+        lifter.train()
+        _one_step(recipe, state, network, source, team)
+        if state.step % source.steps == 0:
+            state.seconds = time.monotonic() - began
+            if team.leads:
+                _end_epoch(recipe, state, source, validation, folder, data_name, tell)
+            state.sums = torch.zeros_like(state.sums)
+            saved = time.monotonic()
+        elif team.leads and time.monotonic() - saved > CHECKPOINT_S:
+            state.seconds = time.monotonic() - began
+            _save(folder, recipe, state)
+            saved = time.monotonic()
+    team.wait()
+    if team.leads:
+        runs.export(folder, _averaged(recipe, state), recipe, recipe.epochs, data_name)
+    return runs.weights_path(folder, recipe)
+
+
+def fresh(recipe: Recipe, joints: int = 17) -> nn.Module:
+    """The recipe's lifter with weights drawn from its seed."""
+    network = dict(recipe.network)
+    if joints != 17:
+        network["joints"] = joints
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        lifter = lifters3d.build(recipe.lifter, frames=recipe.frames, **network)
+        if recipe.loss == "every-frame":
+            spread_embeddings(lifter)
+    return lifter
 
 
 def spread_embeddings(lifter: nn.Module) -> None:
-    """Tell the joints apart from the first step on.
+    """Tell the joints apart from the first step on; for short trainings.
 
     The papers start position embeddings from zero, where all joints are treated alike and the
-    error stays on a plateau for hundreds of steps; short trainings cannot afford that.
+    error stays on a plateau for hundreds of steps.
     """
     for name, parameter in lifter.named_parameters():
         if name.endswith("pos_embed"):
@@ -180,111 +160,136 @@ def spread_embeddings(lifter: nn.Module) -> None:
                 parameter.zero_()[0, parameter.shape[1] // 2] = 1.0
 
 
-def rate_at(step: int, recipe: Recipe) -> float:
-    """Learning rate at a step over its peak: linear warm-up, then half a cosine."""
-    if step < recipe.warmup:
-        return (step + 1) / recipe.warmup
-    progress = (step - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return recipe.final_rate + (1 - recipe.final_rate) * 0.5 * (1 + math.cos(math.pi * progress))
+def _begin(recipe: Recipe, lifter: nn.Module, init: str | Path | None, folder: Path) -> State:
+    """The state to start from: the folder's checkpoint, the weights of ``init``, or fresh ones."""
+    optimiser = optimiser_of(recipe, lifter)
+    saved = runs.saved_state(folder, recipe)
+    sums = torch.zeros(3, dtype=torch.float64)
+    if saved is None:
+        if init:
+            try:
+                lifter.load_state_dict(runs.stretched_weights(init, lifter))
+            except RuntimeError:
+                raise Pose3dError(f"{init}: of another width, depth or lifter") from None
+        averaged = {key: value.detach().clone() for key, value in lifter.state_dict().items()}
+        return State(lifter, optimiser, averaged, 0, sums, [], 0.0)
+    device = next(lifter.parameters()).device
+    try:
+        lifter.load_state_dict(saved["lifter"])
+        optimiser.load_state_dict(saved["optimiser"])
+        averaged = {key: value.to(device) for key, value in saved["averaged"].items()}
+        return State(
+            lifter,
+            optimiser,
+            averaged,
+            saved["step"],
+            saved["sums"],
+            saved["log"],
+            saved["seconds"],
+        )
+    except (KeyError, RuntimeError, ValueError):
+        raise Pose3dError(
+            f"{folder / runs.CHECKPOINT}: does not fit the recipe; damaged?"
+        ) from None
 
 
-def stretch_to(path: str, lifter: nn.Module) -> dict[str, Tensor]:
-    """Weights of a file for ``lifter``, all that has a length in frames interpolated to its own."""
-    tensors, _ = read_weights(path)
-    wanted = lifter.state_dict()
-    for key, tensor in tensors.items():
-        if key in wanted and tensor.ndim == 3 and tensor.shape[1] != wanted[key].shape[1]:
-            length = wanted[key].shape[1]
-            stretched = functional.interpolate(tensor.transpose(1, 2), size=length, mode="linear")
-            tensors[key] = stretched.transpose(1, 2)
-            if key == "weighted_mean.weight":  # a sum over the frames
-                tensors[key] *= tensor.shape[1] / length
-    return tensors
+def _one_step(recipe: Recipe, state: State, network: Callable, source: Source, team: Team) -> None:
+    """A step of the optimiser, of a batch in parts: some of this process, some of the others."""
+    lifter, parts = state.lifter, recipe.accumulate * team.size
+    width = lifter.config.get("width", 512)
+    rate = rate_at(recipe, state.step, source.steps, width)
+    for group in state.optimiser.param_groups:
+        group["lr"] = rate
+    state.optimiser.zero_grad()
+    sums = torch.zeros(2, dtype=torch.float64, device=team.device)
+    for own in range(recipe.accumulate):
+        part = team.rank * recipe.accumulate + own
+        keypoints, target, share = source.part(state.step, part, parts)
+        if not share:
+            continue
+        # Dropout of the part, on whatever device, in whatever process.
+        torch.manual_seed(seed_of(recipe.seed + 1, state.step, part))
+        with torch.autocast(team.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
+            loss, position = losses_of(network, lifter, keypoints, target, recipe)
+        (loss * share).backward(loss.detach() if recipe.scaled_by_loss else None)
+        sums += share * torch.stack([loss.detach(), position.detach()])
+    team.add_gradients(lifter)
+    if recipe.clip_norm:
+        nn.utils.clip_grad_norm_(lifter.parameters(), recipe.clip_norm)
+    state.optimiser.step()
+    state.step += 1
+    # The average follows quickly at first: a fresh network's weights are worth forgetting.
+    keep = min(recipe.ema, state.step / (state.step + 10)) if recipe.ema else 0.0
+    for key, value in lifter.state_dict().items():
+        if value.is_floating_point():
+            state.averaged[key].lerp_(value, 1 - keep)
+        else:
+            state.averaged[key].copy_(value)
+    state.sums += torch.cat([team.add_up(sums).cpu(), torch.ones(1, dtype=torch.float64)])
+    if not torch.isfinite(state.sums).all():
+        raise Pose3dError(
+            f"the loss is not finite in step {state.step}: the learning rate of {rate:.1e} may be "
+            "too high; the last checkpoint remains"
+        )
 
 
-def save_checkpoint(
-    path: Path,
-    lifter: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    averaged: dict[str, Tensor],
-    generator: torch.Generator,
-    step: int,
+def _end_epoch(
+    recipe: Recipe,
+    state: State,
+    source: Source,
+    validation: Validation | None,
+    folder: Path,
+    data_name: str,
+    tell: Tell,
 ) -> None:
-    """Write all that an exact resume needs; the old checkpoint stays until the new is whole."""
-    unfinished = path.with_suffix(".part")
-    torch.save(
-        {
-            "lifter": lifter.state_dict(),
-            "optimiser": optimiser.state_dict(),
-            "averaged": averaged,
-            "data_state": generator.get_state(),
-            "torch_state": torch.get_rng_state(),
-            "step": step,
-        },
-        unfinished,
+    """Measure, log, save, and say it in one line."""
+    epoch = state.step // source.steps
+    loss, position, steps = state.sums.tolist()
+    width = state.lifter.config.get("width", 512)
+    row = {
+        "epoch": epoch,
+        "rate": rate_at(recipe, state.step - 1, source.steps, width),
+        "loss": loss / steps,
+        "train_mpjpe": 1000 * position / steps,
+        "seconds": state.seconds,
+    }
+    lifter = _averaged(recipe, state)
+    if validation is not None:
+        row |= errors_on(lifter, validation)
+    state.log.append(row)
+    runs.export(folder, lifter, recipe, epoch, data_name)
+    runs.write_log(folder, state.log)
+    state.sums = torch.zeros_like(state.sums)
+    _save(folder, recipe, state)
+    left = state.seconds / epoch * (recipe.epochs - epoch) / 60
+    errors = ", ".join(
+        f"{key.replace('_', ' ')} {value:.1f} mm" for key, value in row.items() if "mpj" in key
     )
-    os.replace(unfinished, path)
+    tell(
+        f"epoch {epoch}/{recipe.epochs}: loss {row['loss']:.4f}, {errors}, rate {row['rate']:.1e}, "
+        f"{left:.0f} min left"
+    )
 
 
-def with_weights(recipe: Recipe, tensors: dict[str, Tensor]) -> nn.Module:
-    """The recipe's lifter with given weights, in evaluation mode."""
-    # Fresh weights are drawn at random: the training's own draws must not feel it, or a resumed
-    # run would differ from an unbroken one.
-    with torch.random.fork_rng(devices=[]):
-        lifter = fresh(recipe)
-    lifter.load_state_dict(tensors)
+def _averaged(recipe: Recipe, state: State) -> nn.Module:
+    """A lifter in evaluation mode with the weights that count."""
+    lifter = fresh(recipe, state.lifter.joints).to(next(state.lifter.parameters()).device)
+    lifter.convention = state.lifter.convention
+    lifter.load_state_dict(state.averaged)
     return lifter.eval()
 
 
-def report(
-    recipe: Recipe,
-    folder: Path,
-    validation: Mocap | None,
-    averaged: dict[str, Tensor],
-    step: int,
-    losses: list[float],
-    seconds: float,
-) -> None:
-    """One line to the terminal and to log.csv: training loss and validation errors in mm."""
-    row = {"step": step, "train_mm": 1000 * sum(losses) / len(losses), "seconds": seconds}
-    if validation is not None:
-        row |= evaluate(with_weights(recipe, averaged), validation, windows=VALIDATION_WINDOWS)
-    log = folder / "log.csv"
-    new = not log.exists()
-    with log.open("a", newline="") as file:
-        writer = csv.DictWriter(file, row)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-    print(" ".join(f"{key} {value:.1f}" for key, value in row.items()), flush=True)
-
-
-def export(recipe: Recipe, folder: Path, averaged: dict[str, Tensor], step: int) -> Path:
-    """Write the averaged weights as a file that ``lifters3d.load`` reads."""
-    name = recipe.lifter.replace("-", "_")
-    path = folder / f"{name}_t{recipe.frames}.safetensors"
-    training = asdict(recipe) | {"steps_made": step}
-    for key in ("data", "validation", "init", "output"):
-        training[key] = Path(training[key]).name
-    lifters3d.save(with_weights(recipe, averaged), recipe.lifter, path, training)
-    return path
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, value in asdict(Recipe()).items():
-        parser.add_argument(
-            f"--{name.replace('_', '-')}",
-            type=type(value),
-            default=value,
-            help="default: %(default)s",
-        )
-    recipe = Recipe(**vars(parser.parse_args()))
-    try:
-        print(train(recipe))
-    except Pose3dError as error:
-        raise SystemExit(f"error: {error}") from None
-
-
-if __name__ == "__main__":
-    main()
+def _save(folder: Path, recipe: Recipe, state: State) -> None:
+    runs.save_checkpoint(
+        folder,
+        recipe,
+        {
+            "lifter": state.lifter.state_dict(),
+            "optimiser": state.optimiser.state_dict(),
+            "averaged": state.averaged,
+            "step": state.step,
+            "sums": state.sums,
+            "log": state.log,
+            "seconds": state.seconds,
+        },
+    )

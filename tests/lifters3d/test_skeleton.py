@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 import torch
 
+from lifters3d.data.clips import H36M
+from lifters3d.data.humaneva import HUMANEVA15
+from lifters3d.data.mpi_inf_3dhp import MPI_INF_3DHP
 from lifters3d.skeleton import (
     HEAD,
     HIP,
@@ -64,6 +67,19 @@ def test_flip(kind, dimensions):
         expected = poses[..., partner, :] * [-1, 1, 1][:dimensions]
         np.testing.assert_array_equal(flipped[..., joint, :], expected)
     np.testing.assert_array_equal(np.asarray(flip(kind(flipped))), poses)
+
+
+@pytest.mark.parametrize("skeleton", [HUMANEVA15, H36M.without(NOSE), MPI_INF_3DHP, H36M])
+def test_flip_of_other_skeletons(skeleton):
+    """By the names of their joints, none of whose middle ones begins with an L or an R."""
+    names = skeleton.names
+    poses = np.random.default_rng(0).normal(size=(5, len(names), 3))
+    flipped = flip(poses, skeleton.mirror)
+    assert sum(name[0] in "LR" for name in names) == 12
+    for joint, name in enumerate(names):
+        partner = names.index({"L": "R", "R": "L"}.get(name[0], name[0]) + name[1:])
+        np.testing.assert_array_equal(flipped[:, joint], poses[:, partner] * [-1, 1, 1])
+    assert H36M.mirror == MIRROR
 
 
 def test_flip_is_motionberts():

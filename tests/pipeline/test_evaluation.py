@@ -1,30 +1,21 @@
-"""Evaluation on prepared files: of a lifter that always answers 0, whose errors are known."""
+"""Evaluation on prepared files: of a lifter that always answers 0, whose errors are known.
+
+Test sets of other joints than Human3.6M's 17 are in ``test_evaluation_joints``.
+"""
 
 import json
 
 import numpy as np
 import pytest
-import torch
 
 import lifters3d
 from lifters3d.data.h36m_cameras import cameras
-from lifters3d.registry import Convention
-from pipeline.evaluation import evaluate_lifter, open_test_set
+from lifters3d.data.sets import open_set
+from pipeline.evaluation import evaluate_lifter
+from tests.pipeline.networks import silent
 from weights.errors import Pose3dError
 
 ACTIONS = {"Walking": 7, "Sitting 1": 12}
-
-
-def silent(name="poseformer", normalisation="screen", bias=0.0, joints=17):
-    """A lifter that puts every joint at the same place (bias, 0, 0) m."""
-    lifter = lifters3d.build(name, frames=9, joints=joints, width=8, depth=1, heads=2).eval()
-    with torch.no_grad():
-        last = lifter.head[-1]
-        last.weight.zero_()
-        last.bias.zero_()
-        last.bias.view(-1, 3)[:, 0] = bias
-    lifter.convention = Convention(normalisation, "h36m", 50.0)
-    return lifter
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +49,7 @@ def distances(clips, about=(0.0, 0.0, 0.0)):
 
 @pytest.mark.parametrize("name", ["poseformer", "mixste"])
 def test_errors_of_nothing(folder, name):
-    clips, protocol = open_test_set(folder)
+    clips, protocol = open_set(folder)
     assert (protocol, len(clips.test)) == ("h36m", 2 * len(cameras("S9")))
     for root in ("keep", "zero", "subtract"):
         results = evaluate_lifter(silent(name), clips, protocol, root=root, flip_average=False)
@@ -69,7 +60,7 @@ def test_errors_of_nothing(folder, name):
 
 def test_the_root_is_what_was_asked_for(folder):
     """All joints 0.1 m to the right: kept they are wrong by that, subtracted they are nothing."""
-    clips, protocol = open_test_set(folder)
+    clips, protocol = open_set(folder)
     lifter = silent(bias=0.1)
     options = {"flip_average": False}
     kept = evaluate_lifter(lifter, clips, protocol, root="keep", **options)
@@ -83,19 +74,19 @@ def test_the_root_is_what_was_asked_for(folder):
 
 def test_which_2d(folder):
     assert not np.array_equal(
-        open_test_set(folder, "cpn")[0].test[0].keypoints,
-        open_test_set(folder)[0].test[0].keypoints,
+        open_set(folder, "cpn")[0].test[0].keypoints,
+        open_set(folder)[0].test[0].keypoints,
     )
     with pytest.raises(Pose3dError, match=r"which 2D is 'sh'.*cpn_ft_h36m_dbb, gt"):
-        open_test_set(folder, "sh")
+        open_set(folder, "sh")
 
 
 def test_what_is_refused(folder, tmp_path):
-    clips, protocol = open_test_set(folder)
-    with pytest.raises(Pose3dError, match=r"neither data_3d_h36m\.npz nor data_test_3dhp\.npz"):
-        open_test_set(tmp_path)
+    clips, protocol = open_set(folder)
+    with pytest.raises(Pose3dError, match=r"none of data_3d_h36m\.npz, .*, data_test_3dhp\.npz"):
+        open_set(tmp_path)
     with pytest.raises(Pose3dError, match="no such folder"):
-        open_test_set(tmp_path / "x")
+        open_set(tmp_path / "x")
     with pytest.raises(Pose3dError, match="takes 16 joints"):
         evaluate_lifter(silent(joints=16), clips, protocol, root="subtract")
     with pytest.raises(Pose3dError, match="--root subtract"):
@@ -113,7 +104,7 @@ def test_mpi_inf_3dhp(tmp_path):
         "valid": valid,
     }
     np.savez(tmp_path / "data_test_3dhp.npz", data=np.array({"TS1": sequence}, object))
-    clips, protocol = open_test_set(tmp_path)
+    clips, protocol = open_set(tmp_path)
     results = evaluate_lifter(silent(), clips, protocol, root="subtract")
     error = np.linalg.norm(joints - joints[:, 14:15], axis=-1)[valid > 0]
     assert protocol == "3dhp"
@@ -141,7 +132,7 @@ def test_json_of_the_command(folder, tmp_path, capsys):
         device="cpu",
         precision="fp32",
     )
-    clips, _ = open_test_set(folder, "cpn")
+    clips, _ = open_set(folder, "cpn")
     found = json.loads(target.read_text())
     assert found["mean"]["mpjpe_mm"] == pytest.approx(distances(clips), rel=1e-4)
     assert plot.read_bytes().startswith(b"\x89PNG")
