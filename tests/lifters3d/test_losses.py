@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from lifters3d.data.clips import H36M
+from lifters3d.data.humaneva import HUMANEVA15
 from lifters3d.skeleton import MIRROR
 from lifters3d.strided import Strided
 from lifters3d.training.losses import (
@@ -98,3 +100,32 @@ def test_full_to_single_takes_what_the_network_gives():
     assert loss == pytest.approx(expected.item())
     with pytest.raises(ValueError, match="centre must be"):
         full_to_single_loss(full, centre, target)
+
+
+def test_the_paper_squares_the_distance():
+    """All joints 0.2 m off: 0.04 square metres times the mean weight."""
+    target = torch.randn(2, 5, 17, 3)
+    predicted = target + torch.tensor([0.0, 0.12, 0.16])
+    mean = sum(MIXSTE_JOINT_WEIGHTS) / 17
+    squared = weighted_mpjpe_loss(predicted, target, squared=True).item()
+    assert squared == pytest.approx(0.04 * mean, rel=1e-4)
+    assert weighted_mpjpe_loss(predicted, target).item() == pytest.approx(0.2 * mean, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("joints", "names", "weights"),
+    [
+        (16, "RKnee Head LShoulder LWrist", (2.5, 1.5, 1.5, 4.0)),
+        (15, "RKnee Head LShoulder LWrist Thorax LHip", (2.5, 1.5, 1.5, 4.0, 1.0, 1.0)),
+    ],
+)
+def test_weights_of_other_skeletons_follow_the_names(joints, names, weights):
+    skeleton = HUMANEVA15 if joints == 15 else H36M.without(9)
+    for name, weight in zip(names.split(), weights, strict=True):
+        target = torch.zeros(1, 2, joints, 3)
+        predicted = target.clone()
+        predicted[..., skeleton.names.index(name), 0] = 1.0
+        loss = weighted_mpjpe_loss(predicted, target).item()
+        assert loss == pytest.approx(weight / joints, rel=1e-5)
+    with pytest.raises(ValueError, match="no weights for 12 joints"):
+        weighted_mpjpe_loss(torch.zeros(1, 2, 12, 3), torch.zeros(1, 2, 12, 3))
