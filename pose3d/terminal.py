@@ -77,6 +77,19 @@ class StageBars:
         self._name = ""
 
 
+def epoch_bar() -> Progress:
+    """A bar of a training's steps in its epoch, only where there is a terminal."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        console=errors,
+        transient=True,
+        disable=not errors.is_terminal,
+    )
+
+
 def warn(message: str) -> None:
     """One line that the user should read."""
     errors.print(Text.assemble(("warning: ", "yellow"), message))

@@ -88,14 +88,18 @@ def train(
     if show:
         print("\n".join(described(chosen)))
         return
-    path = train_on(
-        data,
-        chosen,
-        output or Path("runs") / lifter,
-        keypoints=keypoints,
-        validation=validation,
-        init=init,
-        device=str(choose_device(device)),
-        tell=terminal.errors.print,
-    )
+    bar = terminal.epoch_bar()
+    task = bar.add_task("epoch")
+    with bar:
+        path = train_on(
+            data,
+            chosen,
+            output or Path("runs") / lifter,
+            keypoints=keypoints,
+            validation=validation,
+            init=init,
+            device=str(choose_device(device)),
+            tell=terminal.errors.print,
+            advance=lambda done, steps: bar.update(task, completed=done, total=steps),
+        )
     print(path)

@@ -9,7 +9,7 @@ from lifters3d.data.clips import ClipSet
 from lifters3d.data.mocap17 import Mocap, load_mocap
 from lifters3d.data.sets import is_set, open_set
 from lifters3d.training.recipes import Recipe, changed, parsed, recipe_of, variants
-from lifters3d.training.train import Tell, train
+from lifters3d.training.train import Advance, Tell, train
 from weights.errors import Pose3dError
 
 
@@ -38,6 +38,7 @@ def train_on(
     init: Path | None = None,
     device: str = "cpu",
     tell: Tell = print,
+    advance: Advance = lambda done, steps: None,
 ) -> Path:
     """Open the data and train; see ``train``.
 
@@ -62,4 +63,5 @@ def train_on(
         device=device,
         data_name=data.name if isinstance(examples, Mocap) else f"{examples.name} {keypoints}",
         tell=tell,
+        advance=advance,
     )

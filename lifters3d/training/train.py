@@ -29,6 +29,7 @@ from weights.errors import Pose3dError
 CHECKPOINT_S = 60.0  # seconds between checkpoints within an epoch
 
 Tell = Callable[[str], None]
+Advance = Callable[[int, int], None]
 
 
 @dataclass
@@ -54,6 +55,7 @@ def train(
     device: str = "cpu",
     data_name: str = "",
     tell: Tell = print,
+    advance: Advance = lambda done, steps: None,
 ) -> Path:
     """Train a lifter, or go on with it.
 
@@ -67,6 +69,7 @@ def train(
     device : "cpu", "cuda" or "cuda:N"; under torchrun "cuda" is a GPU a process
     data_name : how the weights file names the data
     tell : is given a line an epoch
+    advance : is told after every step how many of the epoch's steps are done
 
     Returns
     -------
@@ -79,7 +82,7 @@ def train(
     """
     team = join(device)
     try:
-        return _train(recipe, data, Path(output), validation, init, team, data_name, tell)
+        return _train(recipe, data, Path(output), validation, init, team, data_name, tell, advance)
     finally:
         team.leave()
 
@@ -93,6 +96,7 @@ def _train(
     team: Team,
     data_name: str,
     tell: Tell,
+    advance: Advance,
 ) -> Path:
     folder = runs.open_folder(output)
     lifter = fresh(recipe, len(data.skeleton.names) if isinstance(data, ClipSet) else 17)
@@ -116,6 +120,8 @@ def _train(
     while state.step < last:
         lifter.train()
         _one_step(recipe, state, network, source, team)
+        if team.leads:
+            advance((state.step - 1) % source.steps + 1, source.steps)
         if state.step % source.steps == 0:
             state.seconds = time.monotonic() - began
             if team.leads:
