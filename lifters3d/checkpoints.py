@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from lifters3d.strided import default_strides
 from weights.errors import Pose3dError
-from weights.reading import read_any, sha256
+from weights.files import sha256
+from weights.reading import read_any
 
 # Under which the network's tensors may be, in this order, at most two deep.
 WRAPPERS = ("model_pos", "state_dict", "model_state_dict", "model", "net")

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,11 +15,12 @@ import torch
 
 import lifters3d
 from detectors2d.mediapipe import MediaPipePose
-from lifters3d.skeleton import LIMB_JOINTS
-from pipeline.cleaning import fill_gaps, segments
+from lifters3d.skeleton import HIP, LIMB_JOINTS
+from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
 from pipeline.joints import coco_to_h36m
 from pipeline.lifting import check_joints, focal_length, lift_sequences
+from pipeline.missing import complete_poses
 from pipeline.progress import Progress, Silence
 from pipeline.rendering.video import render_video
 from pipeline.result import PoseResult
@@ -28,7 +29,7 @@ from pipeline.tracking import split_at_jumps
 from pipeline.video import VideoInfo, VideoReader, prefetch
 from pipeline.world import root_path, usual_step
 from weights.errors import Pose3dError
-from weights.reading import sha256
+from weights.files import sha256
 
 # Below this mean score of the limb joints a frame is marked low_confidence.
 LOW_CONFIDENCE = 0.35
@@ -101,6 +102,13 @@ def process_video(
 
 def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
     """Decode a video and find one person's keypoints in every frame."""
+    found = detect_coco(reader, settings, progress)
+    points, scores = coco_to_h36m(found.keypoints, found.scores)
+    return replace(found, keypoints=points, scores=scores)
+
+
+def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
+    """``detect`` with COCO's 17 joints, as the detector gives them."""
     info = reader.info
     progress.stage("2D keypoints", _expected_frames(info, settings))
     times, keypoints, scores = [], [], []
@@ -115,9 +123,17 @@ def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detec
             progress.advance()
     if not times:
         raise Pose3dError(f"{info.path}: no frame could be decoded in the chosen range")
-    points, score = coco_to_h36m(np.stack(keypoints), np.stack(scores))
-    warnings = [_in_unicode(reader.warning)] if reader.warning else []
-    return Detections(np.array(times), points, score, warnings)
+    warnings = [in_unicode(reader.warning)] if reader.warning else []
+    return Detections(np.array(times), np.stack(keypoints), np.stack(scores), warnings)
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person over all F frames. keypoints (F, 17, 2) px H36M, NaN where not found."""
+
+    id: int
+    keypoints: np.ndarray
+    scores: np.ndarray
 
 
 def lift(
@@ -127,32 +143,45 @@ def lift(
     settings: Settings,
     progress: Progress,
 ) -> PoseResult:
-    """Detections of one person to the result: gaps bridged, every unbroken stretch lifted."""
-    time_s, size = detections.time_s, (info.width, info.height)
+    """Detections of one person in a video to the result."""
+    return lift_people(
+        [Person(1, detections.keypoints, detections.scores)],
+        detections.time_s,
+        (info.width, info.height),
+        info.frame_rate,
+        lifter,
+        settings,
+        progress,
+        source=identify(info.path),
+        pose2d="mediapipe",
+        warnings=detections.warnings,
+    )
+
+
+def lift_people(
+    people: list[Person],
+    time_s: np.ndarray,
+    size: tuple[int, int],
+    frame_rate: Fraction,
+    lifter: torch.nn.Module,
+    settings: Settings,
+    progress: Progress,
+    *,
+    source: dict,
+    pose2d: str,
+    warnings: list[str],
+) -> PoseResult:
+    """Keypoints of one or more people to the result: gaps bridged, unbroken stretches lifted.
+
+    ``time_s`` (F,) seconds; ``size`` width and height of the pictures, px; ``source`` the input's
+    identity; ``pose2d`` where the keypoints are from.
+    """
     count = len(time_s)
-    progress.stage("3D lifting", count)
-    found = np.isfinite(detections.keypoints).all(axis=(1, 2))
-    keypoints = np.full((count, 17, 2), np.nan, np.float32)
-    scores = np.where(found[:, None], detections.scores, np.nan).astype(np.float32)
-    joints3d = np.full((count, 17, 3), np.nan, np.float32)
-    interpolated = np.zeros(count, bool)
-    stretch = split_at_jumps(detections.keypoints, found, time_s)
-    seen = np.concatenate([detections.keypoints, detections.scores[..., None]], axis=-1)
-    # What bridges a gap is known only after it. (Not 0: jittering stamps leave gaps of no length.)
-    max_gap = -math.inf if settings.causal else settings.max_gap
-    places: list[slice] = []
-    for number in range(stretch.max() + 1):
-        own = stretch == number
-        filled, bridged = fill_gaps(seen, own, time_s, max_gap)
-        # What another person's frames interrupt is not bridged.
-        bridged &= stretch < 0
-        own |= bridged
-        keypoints[own], scores[own] = filled[own, :, :2], filled[own, :, 2]
-        interpolated |= bridged
-        places += [slice(*segment) for segment in segments(own)]
+    progress.stage("3D lifting", count * len(people))
+    tracks = [_bridge(person, time_s, settings) for person in people]
     lifted = lift_sequences(
         lifter,
-        [(keypoints[place], time_s[place]) for place in places],
+        [(track.keypoints[part], time_s[part]) for track in tracks for part in track.places],
         size,
         fov_degrees=settings.fov,
         flip_average=settings.flip,
@@ -160,47 +189,103 @@ def lift(
         precision=settings.precision,
         done=progress.advance,
     )
+    joints3d = np.full((count, len(people), 17, 3), np.nan, np.float32)
+    places = [(part, place) for place, track in enumerate(tracks) for part in track.places]
     for place, joints in zip(places, lifted, strict=True):
         joints3d[place] = joints
-    progress.advance(int(count - np.isfinite(joints3d[:, 0, 0]).sum()))
+    progress.advance(int(np.isnan(joints3d[:, :, 0, 0]).sum()))
 
+    step_s = usual_step(time_s, frame_rate)
+    focal = focal_length(size, settings.fov)
+    roots = [
+        root_path(joints3d[:, place], _with_hip(track.keypoints), track.scores, focal, size, step_s)
+        for place, track in enumerate(tracks)
+    ]
+    warnings = list(warnings)
+    if not any(track.places for track in tracks):
+        warnings.append("no person was found in any frame")
+    for person, track in zip(people, tracks, strict=True):
+        if track.cuts:
+            listed = ", ".join(f"{time:.2f}" for time in track.cuts[:8])
+            warnings.append(
+                ("" if len(people) == 1 else f"person {person.id}: ")
+                + "the person followed may be another one, or the recording jumps, at "
+                + f"{listed}{', ...' if track.cuts[8:] else ''} s"
+            )
+    return PoseResult(
+        time_s=time_s,
+        ids=np.array([person.id for person in people]),
+        keypoints2d=np.stack([track.keypoints for track in tracks], axis=1),
+        scores2d=np.stack([track.scores for track in tracks], axis=1),
+        joints3d=joints3d,
+        root=np.stack(roots, axis=1),
+        uncertainty=np.full((count, len(people), 17), np.nan, np.float32),
+        status=np.stack([track.status for track in tracks], axis=1),
+        picture_size=size,
+        frame_rate=Fraction(frame_rate),
+        provenance={
+            "input": source,
+            "settings": settings.as_dict(),
+            "weights": {"lifter": lifter.weights_identity, "pose2d": pose2d},
+            "focal_px": focal,
+        },
+        warnings=warnings,
+    )
+
+
+@dataclass(frozen=True)
+class _Bridged:
+    """One person's keypoints and scores as they are lifted: stretch by stretch, gaps filled.
+
+    places: the unbroken stretches. cuts: seconds at which another one may begin. status: (F,).
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+    places: list[slice]
+    cuts: list[float]
+    status: np.ndarray
+
+
+def _bridge(person: Person, time_s: np.ndarray, settings: Settings) -> _Bridged:
+    count = len(time_s)
+    there = np.isfinite(person.keypoints).all(axis=-1)
+    found = there.any(axis=-1)
+    keypoints = np.full((count, 17, 2), np.nan, np.float32)
+    scores = np.full((count, 17), np.nan, np.float32)
+    interpolated = np.zeros(count, bool)
+    stretch = split_at_jumps(complete_poses(person.keypoints), found, time_s)
+    # What bridges a gap is known only after it. (Not 0: jittering stamps leave gaps of no length.)
+    max_gap = -math.inf if settings.causal else settings.max_gap
+    places: list[slice] = []
+    for number in range(stretch.max() + 1):
+        own = stretch == number
+        points = np.where(own[:, None, None], person.keypoints, np.nan)
+        if not settings.causal and not there[own].all():
+            points, _ = fill_joints(points, there.astype(np.float32), time_s, 0.5, max_gap)
+        seen = np.concatenate([points, person.scores[..., None]], axis=-1)
+        filled, bridged = fill_gaps(seen, own, time_s, max_gap)
+        # What another person's frames interrupt is not bridged.
+        bridged &= stretch < 0
+        own |= bridged
+        keypoints[own], scores[own] = filled[own, :, :2], filled[own, :, 2]
+        interpolated |= bridged
+        places += [slice(*segment) for segment in segments(own)]
     present = found | interpolated
     status = np.full(count, "not_visible", "<U14")
     weak = np.nan_to_num(scores[:, list(LIMB_JOINTS)]).mean(axis=1) < LOW_CONFIDENCE
     status[present] = np.where(weak[present], "low_confidence", "ok")
     status[interpolated] = "interpolated"
-    step_s = usual_step(time_s, info.frame_rate)
-    focal = focal_length(size, settings.fov)
-    root = root_path(joints3d, keypoints, scores, focal, size, step_s)
-    warnings = list(detections.warnings)
-    if not present.any():
-        warnings.append("no person was found in any frame")
     cuts = [float(time_s[stretch == number][0]) for number in range(1, stretch.max() + 1)]
-    if cuts:
-        listed = ", ".join(f"{time:.2f}" for time in cuts[:8]) + (", ..." if cuts[8:] else "")
-        warnings.append(
-            f"the person followed may be another one, or the recording jumps, at {listed} s"
-        )
-    people = slice(None), None
-    return PoseResult(
-        time_s=time_s,
-        ids=np.array([1]),
-        keypoints2d=keypoints[people],
-        scores2d=scores[people],
-        joints3d=joints3d[people],
-        root=root[people],
-        uncertainty=np.full((count, 1, 17), np.nan, np.float32),
-        status=status[people],
-        picture_size=size,
-        frame_rate=Fraction(info.frame_rate),
-        provenance={
-            "input": identify(info.path),
-            "settings": settings.as_dict(),
-            "weights": {"lifter": lifter.weights_identity, "pose2d": "mediapipe"},
-            "focal_px": focal,
-        },
-        warnings=warnings,
-    )
+    return _Bridged(keypoints, scores, places, cuts, status)
+
+
+def _with_hip(keypoints: np.ndarray) -> np.ndarray:
+    """Keypoints (F, 17, 2) whose hip, on whose ray the root lies, is guessed if it is missing."""
+    present = np.isfinite(keypoints).all(axis=-1).any(axis=-1)
+    anchored = keypoints.copy()
+    anchored[present, HIP] = complete_poses(keypoints)[present, HIP]
+    return anchored
 
 
 def check_targets(source: Path, folder: Path, targets: list[Path]) -> None:
@@ -248,11 +333,11 @@ def _unwritable(folder: Path, error: OSError) -> Pose3dError:
 def identify(path: str | Path) -> dict:
     """Name, size and SHA-256 of a file, read in pieces."""
     path = Path(path)
-    name = _in_unicode(path.name)
+    name = in_unicode(path.name)
     return {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
 
 
-def _in_unicode(text: str) -> str:
+def in_unicode(text: str) -> str:
     """Names of files may hold bytes that are no UTF-8 (old archives), which JSON cannot."""
     return os.fsencode(text).decode("utf-8", "replace")
 

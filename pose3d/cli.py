@@ -16,9 +16,11 @@ from collections.abc import Callable
 import typer
 
 from pipeline.version import VERSION
-from pose3d import terminal, weights
+from pose3d import terminal, weights, weights_store
 from pose3d.attention import attention
+from pose3d.detect import detect
 from pose3d.evaluate import evaluate
+from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
 from pose3d.train import train
 from pose3d.video import video
@@ -83,12 +85,19 @@ def _guarded(command: Callable) -> Callable:
 
 
 app.command("video")(_guarded(video))
+app.command("lift")(_guarded(lift))
+app.command("detect")(_guarded(detect))
 app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
 app.command("train")(_guarded(train))
 app.command("eval")(_guarded(evaluate))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))
+weights.app.command("list")(_guarded(weights_store.list_))
+weights.app.command("fetch")(_guarded(weights_store.fetch))
+weights.app.command("verify")(_guarded(weights_store.verify))
+weights.app.command("path")(_guarded(weights_store.path))
+weights.app.command("remove")(_guarded(weights_store.remove))
 app.add_typer(weights.app, name="weights")
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 # The commands are added in ``pose3d.cli``, which guards them.
 app = typer.Typer(
-    help="Look into weights files and convert them.", no_args_is_help=True, rich_markup_mode="rich"
+    help="Look into weights files, convert them, and fetch public ones.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
 )
 
 File = Annotated[

@@ -1,7 +1,8 @@
-"""Files that appear when they are whole."""
+"""Files that appear when they are whole, and what tells them from others."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -25,3 +26,12 @@ def write_file(path: Path, content: bytes) -> None:
         replace_file(path, content)
     except OSError as error:
         raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def sha256(path: str | Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

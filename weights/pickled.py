@@ -15,7 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -148,18 +148,36 @@ class _Reader(pickle.Unpickler):
         super().__init__(file, encoding="latin1")
         self.path = path
         self.storages: dict[str, _Storage] = {}
-        self.known = _known_names()
+        self.known = _known_names() | self.mmengine_names()
 
     def find_class(self, module: str, name: str) -> object:
         found = self.known.get((module, name))
         if found is None and module.startswith("numpy.random."):
             found = _Unused()
         if found is None:
-            raise Pose3dError(
-                f"{self.path}: refuses to run code from {ascii(f'{module}.{name}')[:80]}, which "
-                "weights do not need; ask for a file with the state dict alone"
-            )
+            self.refuse(module, name)
         return found
+
+    def refuse(self, module: str, name: str) -> NoReturn:
+        raise Pose3dError(
+            f"{self.path}: refuses to run code from {ascii(f'{module}.{name}')[:80]}, which "
+            "weights do not need; ask for a file with the state dict alone"
+        )
+
+    def mmengine_names(self) -> dict[tuple[str, str], object]:
+        """The curves that OpenMMLab's checkpoints keep: they ask for methods of their own class."""
+        curve = type("HistoryBuffer", (_Unused,), {"__slots__": ()})
+
+        def method(owner: object, *_: object) -> _Unused:
+            if owner is not curve:
+                self.refuse("__builtin__", "getattr")
+            return _Unused()
+
+        # As protocol 2 of pickle, which torch.save writes, spells builtins.getattr.
+        return {
+            ("mmengine.logging.history_buffer", "HistoryBuffer"): curve,
+            ("__builtin__", "getattr"): method,
+        }
 
     def persistent_load(self, told: tuple) -> _Storage:
         kind, dtype, key, _device, count, *view = told

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import pickle
 from collections.abc import Mapping
@@ -71,15 +70,6 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict]:
         key: tensor.float() if tensor.is_floating_point() else tensor
         for key, tensor in tensors.items()
     }, _header(path, metadata)
-
-
-def sha256(path: str | Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _first_bytes(path: Path) -> bytes:

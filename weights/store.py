@@ -1,10 +1,13 @@
-"""The shipped weights by name: what ``registry.toml`` says of them, and where their files are."""
+"""Weights by name: shipped ones (``registry.toml``) and public ones (``public.toml``)."""
 
 from __future__ import annotations
 
+import difflib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from weights.errors import Pose3dError
 
@@ -15,6 +18,7 @@ else:
 
 FOLDER = Path(__file__).parent
 REGISTRY = FOLDER / "registry.toml"
+PUBLIC = FOLDER / "public.toml"
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,29 @@ class Entry:
     accuracy: tuple[Accuracy, ...]
 
 
+@dataclass(frozen=True)
+class Public:
+    """A public checkpoint that ``weights.download`` can fetch; ``public.toml`` explains the fields.
+
+    ``sha256`` may be the start of the digits; ``bytes`` is None where the size is not known.
+    """
+
+    name: str
+    kind: str
+    urls: tuple[str, ...]
+    sha256: str
+    licence: str
+    training_data: tuple[str, ...]
+    config: str
+    accuracy: str
+    bytes: int | None = None
+
+    @property
+    def file(self) -> str:
+        """Name of the file, as its publisher gave it."""
+        return self.urls[0].rsplit("/", 1)[-1]
+
+
 def entries() -> dict[str, Entry]:
     """All shipped weights by the name that the user gives.
 
@@ -51,13 +78,22 @@ def entries() -> dict[str, Entry]:
     Pose3dError
         if ``registry.toml`` is not there or not of its form.
     """
-    try:
-        tables = tomllib.loads(REGISTRY.read_text(encoding="utf-8"))
-        return {name: _entry(name, table) for name, table in tables.items()}
-    except OSError as error:
-        raise Pose3dError(f"{REGISTRY}: cannot be read ({error.strerror})") from None
-    except (ValueError, TypeError, KeyError) as error:
-        raise Pose3dError(f"{REGISTRY}: not a registry of weights ({error})") from None
+    return _read(REGISTRY, _entry)
+
+
+def public() -> dict[str, Public]:
+    """All public checkpoints that can be fetched, by name; raises as ``entries`` does."""
+    return _read(PUBLIC, _public)
+
+
+def find(name: str) -> Entry | Public:
+    """What is known of weights, shipped or public; Pose3dError for a name that is neither."""
+    known = {**public(), **entries()}
+    if name not in known:
+        close = difflib.get_close_matches(name.lower(), known, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise Pose3dError(f"no weights named '{name}': {hint}pose3d weights list shows all")
+    return known[name]
 
 
 def path_of(name: str) -> Path:
@@ -71,12 +107,31 @@ def path_of(name: str) -> Path:
     return path
 
 
+def _read(path: Path, build: Callable[[str, dict], Any]) -> dict[str, Any]:
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        return {name: build(name, table) for name, table in tables.items()}
+    except OSError as error:
+        raise Pose3dError(f"{path}: cannot be read ({error.strerror})") from None
+    except (ValueError, TypeError, KeyError) as error:
+        raise Pose3dError(f"{path}: not a registry of weights ({error})") from None
+
+
 def _entry(name: str, table: dict) -> Entry:
     lists = {
         "training_data": tuple(table["training_data"]),
         "accuracy": tuple(Accuracy(**row) for row in table["accuracy"]),
     }
+    return _made(Entry, name, {**table, **lists})
+
+
+def _public(name: str, table: dict) -> Public:
+    lists = {key: tuple(table[key]) for key in ("urls", "training_data")}
+    return _made(Public, name, {**table, **lists})
+
+
+def _made(kind: type, name: str, fields: dict) -> Any:
     try:
-        return Entry(name=name, **{**table, **lists})
+        return kind(name=name, **fields)
     except TypeError as error:
         raise TypeError(f"{name}: {error}") from None

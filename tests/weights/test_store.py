@@ -1,4 +1,6 @@
 import hashlib
+import re
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -6,6 +8,7 @@ import weights.store as store
 from weights.errors import Pose3dError
 
 ENTRIES = store.entries()
+PUBLIC = store.public()
 
 
 def test_the_registry_is_not_empty():
@@ -77,3 +80,52 @@ def test_no_registry(tmp_path, monkeypatch):
     monkeypatch.setattr(store, "REGISTRY", tmp_path / "absent.toml")
     with pytest.raises(Pose3dError, match=r"absent\.toml: cannot be read"):
         store.entries()
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_entry(name):
+    entry = PUBLIC[name]
+    assert entry.name == name
+    assert name not in ENTRIES
+    assert entry.kind in ("people", "pose2d")
+    assert entry.licence
+    assert entry.training_data
+    assert entry.config.endswith(".py")
+    assert re.fullmatch(r"[0-9a-f]{8,64}", entry.sha256)
+    for url in entry.urls:
+        assert urlsplit(url).scheme == "https"
+        assert url.endswith(f"/{entry.file}")
+    # OpenMMLab's names end in the start of the sum, some with a date behind it.
+    assert re.fullmatch(rf".*-{entry.sha256[:8]}(_\d{{8}})?\.pth", entry.file)
+
+
+def test_public_files_do_not_meet_in_the_cache():
+    assert len({entry.file for entry in PUBLIC.values()}) == len(PUBLIC)
+    assert len({entry.sha256 for entry in PUBLIC.values()}) == len(PUBLIC)
+
+
+def test_find():
+    assert store.find("mixste") == ENTRIES["mixste"]
+    assert store.find("rtmdet-m") == PUBLIC["rtmdet-m"]
+    with pytest.raises(Pose3dError, match="did you mean hrnet-w48-256x192"):
+        store.find("HRNet-W48-256x19")
+    with pytest.raises(Pose3dError, match="'nobody': pose3d weights list"):
+        store.find("nobody")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("kind =", "sort ="), "rtmdet-m-person.*sort"),
+        (('sha256 = "235e8209"\n', ""), "sha256"),
+        (("urls =", "url ="), "urls"),
+    ],
+)
+def test_public_tables_that_are_not_of_their_form(tmp_path, monkeypatch, change, words):
+    text = store.PUBLIC.read_text(encoding="utf-8")
+    start = text.index("[rtmdet-m-person]")
+    broken = tmp_path / "public.toml"
+    broken.write_text(text[:start] + text[start:].replace(*change, 1), encoding="utf-8")
+    monkeypatch.setattr(store, "PUBLIC", broken)
+    with pytest.raises(Pose3dError, match=f"public.toml: .*{words}"):
+        store.find("rtmdet-m")

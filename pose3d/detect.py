@@ -1,0 +1,51 @@
+"""``pose3d detect``: the 2D stage alone; a video in, a file of keypoints out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pose3d import terminal
+from weights.errors import Pose3dError
+
+
+def detect(
+    source: Annotated[Path, typer.Argument(metavar="VIDEO", help="The video.", show_default=False)],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE.json", help="The file to write.")
+    ] = Path("keypoints.json"),
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the path.")
+    ] = False,
+) -> None:
+    """Find 2D keypoints in a video and write them as JSON, which pose3d lift reads.
+
+    COCO's 17 joints in px, with scores and the time of every frame;
+    pipeline/keypoint_files/own.py describes the file.
+
+    Example: pose3d detect dance.mp4 -o keypoints.json
+    """
+    if output.suffix.lower() != ".json":
+        raise Pose3dError(f"{output}: keypoints are JSON; choose a name that ends in .json")
+    # The networks' libraries take seconds to import: not for --help or a wrong flag.
+    from pipeline.joints import COCO_NAMES
+    from pipeline.keypoint_files import own
+    from pipeline.process import check_targets, detect_coco, make_folder
+    from pipeline.settings import Settings
+    from pipeline.video import VideoReader
+
+    check_targets(source, output.parent, [output])
+    reader = VideoReader(source)
+    with terminal.StageBars(quiet) as progress:
+        found = detect_coco(reader, Settings(), progress)
+    for warning in found.warnings if not quiet else []:
+        terminal.warn(warning)
+    make_folder(output.parent)
+    info = reader.info
+    size = info.width, info.height
+    own.write(
+        output, COCO_NAMES, found.keypoints, found.scores, found.time_s, size, info.frame_rate
+    )
+    print(output)

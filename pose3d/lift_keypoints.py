@@ -1,0 +1,202 @@
+"""``pose3d lift``: 2D keypoints of any detector in, 3D joints out.
+
+(Not ``pose3d/lift.py``: ``pose3d.lift`` is the function of the Python interface.)
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.settings import make_settings
+from pose3d import terminal
+from weights.errors import Pose3dError
+
+WHAT, RUN = "What to do", "How to run"
+
+
+def lift(
+    keypoints: Annotated[
+        Path,
+        typer.Argument(
+            metavar="KEYPOINTS",
+            help="File of 2D keypoints, or OpenPose's folder; see --format.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for the files that are written.")
+    ] = Path("."),
+    video: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The keypoints' video: tells size, frame rate and times, and is drawn.",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(metavar="WxH", help="Size of the pictures, px.", rich_help_panel=WHAT),
+    ] = None,
+    fps: Annotated[
+        str | None,
+        typer.Option(
+            metavar="RATE", help="Frames a second: 25, 29.97, 30000/1001.", rich_help_panel=WHAT
+        ),
+    ] = None,
+    file_format: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            help="pose3d, openpose, alphapose, coco, mmpose, mediapipe, videopose3d or deeplabcut. "
+            "[dim]\\[default: by content][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    person: Annotated[
+        int | None,
+        typer.Option(
+            metavar="ID", help="Only this one. [dim]\\[default: all][/dim]", rich_help_panel=WHAT
+        ),
+    ] = None,
+    lifter: Annotated[
+        str | None,
+        typer.Option(
+            help="Lifter: its name or a weights file. [dim]\\[default: mixste][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    fov: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="Horizontal field of view of the camera. [dim]\\[default: a guess][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    flip: Annotated[
+        bool | None,
+        typer.Option(
+            "--flip/--no-flip",
+            help="Average with the mirrored pose. [dim]\\[default: flip][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    causal: Annotated[
+        bool | None,
+        typer.Option(
+            "--causal/--no-causal",
+            help="Lift every frame from it and earlier ones alone. "
+            "[dim]\\[default: no-causal][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    max_gap: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Bridge what was not found for up to this long. [dim]\\[default: 0.5][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            help="auto, cpu, cuda or cuda:N. [dim]\\[default: auto][/dim]", rich_help_panel=RUN
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the lifter: auto, fp32, bf16 or fp16. [dim]\\[default: auto][/dim]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    quiet: Annotated[
+        bool,
+        typer.Option(
+            "--quiet", "-q", help="Print nothing but errors and paths.", rich_help_panel=RUN
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Print where each joint comes from.", rich_help_panel=RUN
+        ),
+    ] = False,
+) -> None:
+    """Lift 2D keypoints that you have already, of any detector, to 3D.
+
+    Writes NAME_pose3d.npz (pose3d.load_result reads it) with all people of the file and, with
+    --video, NAME_pose3d.mp4 into the output folder and prints their paths.
+
+    Example: pose3d lift keypoints.json --video dance.mp4 -o results
+    """
+    settings = make_settings(
+        lifter=lifter,
+        render=video is not None,
+        fov=fov,
+        flip=flip,
+        causal=causal,
+        precision=precision,
+        max_gap=max_gap,
+        device=device,
+    )
+    picture, rate = _size(size), _rate(fps)
+    # The networks' libraries take seconds to import: not for --help or a wrong flag.
+    from pipeline.keypoint_files import describe, read
+    from pipeline.keypoint_files.lift import lift_file
+
+    file = read(keypoints, file_format)
+    sources = describe(file)
+    if not quiet:
+        guessed = ", ".join(source.joint for source in sources if source.guessed) or "none"
+        people = f"{len(file.tracks)} {'people' if file.tracks[1:] else 'person'}"
+        terminal.errors.print(
+            f"{file.format}: {file.frames} frames, {people}, {len(file.layout.names)} joints; "
+            f"guessed of Human3.6M's 17: {guessed}"
+        )
+    for source in sources if verbose and not quiet else []:
+        terminal.errors.print(f"  {source}")
+    with terminal.StageBars(quiet) as progress:
+        outcome = lift_file(
+            file,
+            output,
+            settings,
+            progress,
+            size=picture,
+            frame_rate=rate,
+            person=person,
+            video=video,
+        )
+    for warning in outcome.result.warnings if not quiet else []:
+        terminal.warn(warning)
+    for path in (outcome.video_path, outcome.result_path):
+        if path is not None:
+            print(path)
+
+
+def _size(text: str | None) -> tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d{0,5})[xX]([1-9]\d{0,5})", text.strip())
+    if match is None:
+        raise Pose3dError(f"--size must be WIDTHxHEIGHT in px, such as 1920x1080, not {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _rate(text: str | None) -> Fraction | None:
+    if text is None:
+        return None
+    try:
+        rate = Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(0)
+    if not 0 < rate <= 10_000:
+        raise Pose3dError(f"--fps must be frames a second, such as 25 or 30000/1001, not {text!r}")
+    return rate
