@@ -4,10 +4,12 @@ A crop is a centre (x, y) px and a scale (w, h), its width and height, both px o
 Conventions are those of the HRNet code that the weights were trained with (Sun et al., "Deep
 High-Resolution Representation Learning for Human Pose Estimation", CVPR 2019): boxes grow by a
 quarter, heatmap cells are mapped by their corners, peaks move a quarter of a cell towards the
-higher neighbour.
+higher neighbour. ``decode_dark`` reads the same heatmaps to a finer fraction of a cell.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -73,12 +75,8 @@ def decode(
     peak: about 0 to 1, a little outside at times. A heatmap with nothing above 0 gives the crop's
     upper left corner.
     """
-    count, joints, rows, columns = heatmaps.shape
-    flat = heatmaps.reshape(count, joints, rows * columns)
-    best = flat.argmax(-1)
-    scores = np.take_along_axis(flat, best[..., None], -1)[..., 0]
-    best[scores <= 0] = 0
-    y, x = np.divmod(best, columns)
+    x, y, scores = _peaks(heatmaps)
+    rows, columns = heatmaps.shape[2:]
     cells = np.stack([x, y], axis=-1).astype(np.float64)
 
     # As in HRNet's code, peaks on the border and in the second row and column are not moved.
@@ -88,7 +86,81 @@ def decode(
     slope_x = heatmaps[crop, joint, y, x + 1] - heatmaps[crop, joint, y, x - 1]
     slope_y = heatmaps[crop, joint, y + 1, x] - heatmaps[crop, joint, y - 1, x]
     cells[inside] += 0.25 * np.sign(np.stack([slope_x, slope_y], axis=-1))
+    return _in_picture(cells, centers, scales, (columns, rows)), scores
 
-    steps = (np.asarray(scales) / (columns, rows))[:, None]
+
+def decode_dark(
+    heatmaps: np.ndarray, centers: np.ndarray, scales: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """As ``decode``, with the middle of the Gaussian around each peak instead of quarters.
+
+    Zhang, Zhu, Dai, Ye, Zhu: "Distribution-Aware Coordinate Representation for Human Pose
+    Estimation" (DARK), CVPR 2020. The map is smoothed with the Gaussian of its training targets (2
+    cells for 64 rows, 3 for 96); the logarithm of a Gaussian is a parabola, so slope and curvature
+    at the peak lead to its middle. Peaks less than two cells from the border are not moved.
+    """
+    x, y, scores = _peaks(heatmaps)
+    rows, columns = heatmaps.shape[2:]
+    cells = np.stack([x, y], axis=-1).astype(np.float64)
+    inside = (x > 1) & (x < columns - 2) & (y > 1) & (y < rows - 2)
+    cells[inside] += _from_peak_to_middle(heatmaps[inside], x[inside], y[inside], rows / 32)
+    return _in_picture(cells, centers, scales, (columns, rows)), scores
+
+
+def _peaks(heatmaps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Column, row and height (N, J) of the highest cell; column and row 0 if none is above 0."""
+    count, joints, rows, columns = heatmaps.shape
+    flat = heatmaps.reshape(count, joints, rows * columns)
+    best = flat.argmax(-1)
+    scores = np.take_along_axis(flat, best[..., None], -1)[..., 0]
+    best[scores <= 0] = 0
+    y, x = np.divmod(best, columns)
+    return x, y, scores.astype(np.float32)
+
+
+def _in_picture(
+    cells: np.ndarray, centers: np.ndarray, scales: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
+    """Cells (N, J, 2) of heatmaps of ``size`` = (columns, rows) as float32 px of the picture."""
+    steps = (np.asarray(scales) / size)[:, None]
     corners = (np.asarray(centers) - np.asarray(scales) / 2)[:, None]
-    return (corners + cells * steps).astype(np.float32), scores.astype(np.float32)
+    return (corners + cells * steps).astype(np.float32)
+
+
+def _from_peak_to_middle(
+    heatmaps: np.ndarray, x: np.ndarray, y: np.ndarray, sigma: float
+) -> np.ndarray:
+    """Steps (P, 2) in cells from the peaks (x, y) of heatmaps (P, H, W) to the Gaussians' middles.
+
+    One Newton step on the logarithm of the smoothed map. The paper also scales the smoothed map
+    back to its former height, which changes no derivative of the logarithm.
+    """
+    # Only the 5 x 5 cells around a peak are needed, so only these are smoothed.
+    reach = math.ceil(2.5 * sigma)
+    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    smooth = np.stack([np.pad(taps / taps.sum(), (shift, 4 - shift)) for shift in range(5)])
+    padded = np.pad(heatmaps, ((0, 0), (reach, reach), (reach, reach)))
+    span = np.arange(-2, 2 * reach + 3)
+    around = padded[
+        np.arange(len(padded))[:, None, None],
+        (y[:, None] + span)[:, :, None],
+        (x[:, None] + span)[:, None],
+    ]
+    height = np.log(np.maximum(smooth @ around @ smooth.T, 1e-10)).transpose(1, 2, 0)
+
+    slope_x = (height[2, 3] - height[2, 1]) / 2
+    slope_y = (height[3, 2] - height[1, 2]) / 2
+    bend_xx = (height[2, 4] - 2 * height[2, 2] + height[2, 0]) / 4
+    bend_yy = (height[4, 2] - 2 * height[2, 2] + height[0, 2]) / 4
+    bend_xy = (height[3, 3] - height[3, 1] - height[1, 3] + height[1, 1]) / 4
+    determinant = bend_xx * bend_yy - bend_xy**2
+    # Where the smoothed map does not bend down both ways, the parabola has no top.
+    top = (bend_xx < 0) & (determinant > 0)
+    steps = (
+        np.stack(
+            [bend_xy * slope_y - bend_yy * slope_x, bend_xy * slope_x - bend_xx * slope_y], axis=-1
+        )
+        / np.where(top, determinant, np.inf)[:, None]
+    )
+    # The middle of a Gaussian is within half a cell of its peak; noise may say anything.
+    return steps.clip(-1, 1)
