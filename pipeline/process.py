@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,35 +13,27 @@ import numpy as np
 import torch
 
 import lifters3d
-from detectors2d.mediapipe import MediaPipePose
 from lifters3d.skeleton import HIP, LIMB_JOINTS
 from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
-from pipeline.joints import coco_to_h36m
+from pipeline.detection import Detections, Person, detect, in_unicode
 from pipeline.lifting import check_joints, focal_length, lift_sequences
 from pipeline.missing import complete_poses
 from pipeline.progress import Progress, Silence
 from pipeline.rendering.video import render_video
 from pipeline.result import PoseResult
 from pipeline.settings import Settings
+from pipeline.sides import repair_sides
 from pipeline.tracking import split_at_jumps
-from pipeline.video import VideoInfo, VideoReader, prefetch
+from pipeline.video import VideoInfo, VideoReader
 from pipeline.world import root_path, usual_step
 from weights.errors import Pose3dError
 from weights.files import sha256
 
 # Below this mean score of the limb joints a frame is marked low_confidence.
 LOW_CONFIDENCE = 0.35
-
-
-@dataclass(frozen=True)
-class Detections:
-    """The first pass: a few numbers a frame. keypoints (F, 17, 2) px H36M, NaN if nobody."""
-
-    time_s: np.ndarray
-    keypoints: np.ndarray
-    scores: np.ndarray
-    warnings: list[str]
+# Fewer frames show too little movement to tell left from right.
+FEWEST_TO_REPAIR = 5
 
 
 def estimate(
@@ -100,42 +91,6 @@ def process_video(
     return Outcome(result, result_path, video_path)
 
 
-def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
-    """Decode a video and find one person's keypoints in every frame."""
-    found = detect_coco(reader, settings, progress)
-    points, scores = coco_to_h36m(found.keypoints, found.scores)
-    return replace(found, keypoints=points, scores=scores)
-
-
-def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
-    """``detect`` with COCO's 17 joints, as the detector gives them."""
-    info = reader.info
-    progress.stage("2D keypoints", _expected_frames(info, settings))
-    times, keypoints, scores = [], [], []
-    absent = np.full((17, 2), np.nan, np.float32), np.zeros(17, np.float32)
-    with MediaPipePose() as detector, closing(prefetch(reader)) as frames:
-        for frame in frames:
-            found = detector.detect(frame.image)
-            points, score = (found.keypoints, found.scores) if found else absent
-            times.append(frame.time_s)
-            keypoints.append(points)
-            scores.append(score)
-            progress.advance()
-    if not times:
-        raise Pose3dError(f"{info.path}: no frame could be decoded in the chosen range")
-    warnings = [in_unicode(reader.warning)] if reader.warning else []
-    return Detections(np.array(times), np.stack(keypoints), np.stack(scores), warnings)
-
-
-@dataclass(frozen=True)
-class Person:
-    """One person over all F frames. keypoints (F, 17, 2) px H36M, NaN where not found."""
-
-    id: int
-    keypoints: np.ndarray
-    scores: np.ndarray
-
-
 def lift(
     detections: Detections,
     info: VideoInfo,
@@ -143,9 +98,9 @@ def lift(
     settings: Settings,
     progress: Progress,
 ) -> PoseResult:
-    """Detections of one person in a video to the result."""
+    """Detections in a video to the result."""
     return lift_people(
-        [Person(1, detections.keypoints, detections.scores)],
+        detections.people,
         detections.time_s,
         (info.width, info.height),
         info.frame_rate,
@@ -153,7 +108,7 @@ def lift(
         settings,
         progress,
         source=identify(info.path),
-        pose2d="mediapipe",
+        pose2d=detections.pose2d,
         warnings=detections.warnings,
     )
 
@@ -254,6 +209,12 @@ def _bridge(person: Person, time_s: np.ndarray, settings: Settings) -> _Bridged:
     keypoints = np.full((count, 17, 2), np.nan, np.float32)
     scores = np.full((count, 17), np.nan, np.float32)
     interpolated = np.zeros(count, bool)
+    # Which side is right is told by movement, before and after.
+    swapped = np.zeros(count, bool)
+    if settings.repair and not settings.causal and found.sum() >= FEWEST_TO_REPAIR:
+        points, marks, exchanged = repair_sides(person.keypoints, person.scores, time_s, found)
+        person, swapped = Person(person.id, points, marks), exchanged.any(axis=1)
+        there = np.isfinite(person.keypoints).all(axis=-1)
     stretch = split_at_jumps(complete_poses(person.keypoints), found, time_s)
     # What bridges a gap is known only after it. (Not 0: jittering stamps leave gaps of no length.)
     max_gap = -math.inf if settings.causal else settings.max_gap
@@ -275,6 +236,7 @@ def _bridge(person: Person, time_s: np.ndarray, settings: Settings) -> _Bridged:
     status = np.full(count, "not_visible", "<U14")
     weak = np.nan_to_num(scores[:, list(LIMB_JOINTS)]).mean(axis=1) < LOW_CONFIDENCE
     status[present] = np.where(weak[present], "low_confidence", "ok")
+    status[swapped & ~weak] = "sides_repaired"
     status[interpolated] = "interpolated"
     cuts = [float(time_s[stretch == number][0]) for number in range(1, stretch.max() + 1)]
     return _Bridged(keypoints, scores, places, cuts, status)
@@ -335,16 +297,3 @@ def identify(path: str | Path) -> dict:
     path = Path(path)
     name = in_unicode(path.name)
     return {"name": name, "bytes": path.stat().st_size, "sha256": sha256(path)}
-
-
-def in_unicode(text: str) -> str:
-    """Names of files may hold bytes that are no UTF-8 (old archives), which JSON cannot."""
-    return os.fsencode(text).decode("utf-8", "replace")
-
-
-def _expected_frames(info: VideoInfo, settings: Settings) -> int | None:
-    """About how many frames the reader will give: for progress only."""
-    if info.duration_s is None:
-        return None
-    end = info.duration_s if settings.end is None else min(settings.end, info.duration_s)
-    return max(1, round((end - (settings.start or 0)) * info.frame_rate))

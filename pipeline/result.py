@@ -16,7 +16,14 @@ from pipeline.version import VERSION
 from weights.errors import Pose3dError
 from weights.files import replace_file
 
-STATUSES: tuple[str, ...] = ("ok", "interpolated", "low_confidence", "not_visible", "decode_error")
+STATUSES: tuple[str, ...] = (
+    "ok",
+    "sides_repaired",  # left and right, which the 2D detector had exchanged, were put back
+    "interpolated",
+    "low_confidence",
+    "not_visible",
+    "decode_error",
+)
 FILE_FORMAT = "pose3d-result"
 FILE_VERSION = 1
 UNITS = {

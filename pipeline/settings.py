@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -16,6 +17,7 @@ else:
     import tomli as tomllib
 
 
+PEOPLE = r"largest|all|[1-9]\d*|id:\d+"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -24,6 +26,13 @@ class Settings:
     """Everything that changes what comes out.
 
     lifter : name of a lifter, or the path of a weights file
+    pose2d : "mediapipe", or the weights of a top-down network: a name of public weights that were
+        fetched, or a file; "auto" takes what is at hand
+    detector : who finds the people for such a network; None is MediaPipe, which finds one
+    people : who is wanted: "largest", "all", a number N for the N largest, or "id:N"
+    min_track : people seen for less than so many seconds are left out
+    det_every : the detector of people looks at every Nth frame; in between they are followed
+    repair : find and undo exchanges of left and right in the 2D (not if causal: it looks ahead)
     start, end : seconds of the video to work on; end exclusive; None is from the beginning, to
         the end
     device : "auto", "cpu", "cuda" or "cuda:N"
@@ -36,6 +45,12 @@ class Settings:
     """
 
     lifter: str = "mixste"
+    pose2d: str = "auto"
+    detector: str | None = None
+    people: str = "largest"
+    min_track: float = 0.5
+    det_every: int = 1
+    repair: bool = True
     start: float | None = None
     end: float | None = None
     device: str = "auto"
@@ -48,6 +63,20 @@ class Settings:
 
     def __post_init__(self) -> None:
         _require(isinstance(self.lifter, str) and self.lifter, "lifter", self.lifter, "a name")
+        named = isinstance(self.pose2d, str) and self.pose2d
+        _require(named, "pose2d", self.pose2d, "auto, mediapipe, a name or a file")
+        named = self.detector is None or (isinstance(self.detector, str) and self.detector)
+        _require(named, "detector", self.detector, "a name")
+        if isinstance(self.people, int) and not isinstance(self.people, bool):
+            object.__setattr__(self, "people", str(self.people))  # people = 2 in a TOML file
+        told = isinstance(self.people, str) and re.fullmatch(PEOPLE, self.people)
+        _require(told, "people", self.people, "largest, all, a number from 1, or id:N")
+        _number("min_track", self.min_track, 0, math.inf)
+        whole = isinstance(self.det_every, int) and not isinstance(self.det_every, bool)
+        _require(
+            whole and 1 <= self.det_every <= 1000, "det_every", self.det_every, "from 1 to 1000"
+        )
+        _require(isinstance(self.repair, bool), "repair", self.repair, "true or false")
         _number("start", self.start, 0, math.inf, optional=True)
         _number("end", self.end, 0, math.inf, optional=True)
         if self.end is not None and self.end <= (self.start or 0):
@@ -76,8 +105,9 @@ def make_settings(config: str | Path | None = None, **given: object) -> Settings
     read = read_config(config) if config is not None else {}
     values = {name.replace("-", "_"): value for name, value in read.items()}
     values |= {name: value for name, value in given.items() if value is not None}
-    if isinstance(values.get("lifter"), Path):
-        values["lifter"] = str(values["lifter"])
+    for name in ("lifter", "pose2d"):
+        if isinstance(values.get(name), Path):
+            values[name] = str(values[name])
     for name in values:
         if name not in Settings.names():
             close = difflib.get_close_matches(name, Settings.names(), n=1)

@@ -16,6 +16,10 @@ def detect(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.json", help="The file to write.")
     ] = Path("keypoints.json"),
+    pose2d: Annotated[str, typer.Option("--pose2d", help="As of pose3d video.")] = "auto",
+    detector: Annotated[str | None, typer.Option(help="As of pose3d video.")] = None,
+    people: Annotated[str, typer.Option(help="Who: largest, all, a number, id:N.")] = "all",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the path.")
     ] = False,
@@ -30,22 +34,23 @@ def detect(
     if output.suffix.lower() != ".json":
         raise Pose3dError(f"{output}: keypoints are JSON; choose a name that ends in .json")
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
+    from pipeline.detection import detect_coco
     from pipeline.joints import COCO_NAMES
     from pipeline.keypoint_files import own
-    from pipeline.process import check_targets, detect_coco, make_folder
-    from pipeline.settings import Settings
+    from pipeline.process import check_targets, make_folder
+    from pipeline.settings import make_settings
     from pipeline.video import VideoReader
 
+    settings = make_settings(pose2d=pose2d, detector=detector, people=people, device=device)
     check_targets(source, output.parent, [output])
     reader = VideoReader(source)
     with terminal.StageBars(quiet) as progress:
-        found = detect_coco(reader, Settings(), progress)
+        found = detect_coco(reader, settings, progress)
     for warning in found.warnings if not quiet else []:
         terminal.warn(warning)
     make_folder(output.parent)
     info = reader.info
     size = info.width, info.height
-    own.write(
-        output, COCO_NAMES, found.keypoints, found.scores, found.time_s, size, info.frame_rate
-    )
+    people = {person.id: (person.keypoints, person.scores) for person in found.people}
+    own.write(output, COCO_NAMES, people, found.time_s, size, info.frame_rate)
     print(output)

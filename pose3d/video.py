@@ -9,6 +9,7 @@ import typer
 
 from pipeline.settings import make_settings
 from pose3d import terminal
+from weights.errors import Pose3dError
 
 WHAT, RUN = "What to do", "How to run"
 
@@ -22,6 +23,25 @@ def video(
         str | None,
         typer.Option(
             help="Lifter: its name or a weights file. [dim]\\[default: mixste][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="Who: largest, all, or a number of the largest. [dim]\\[default: largest][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    person: Annotated[
+        int | None,
+        typer.Option(metavar="ID", min=1, help="The person of this id.", rich_help_panel=WHAT),
+    ] = None,
+    min_track: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Leave out who is seen for less. [dim]\\[default: 0.5][/dim]",
             rich_help_panel=WHAT,
         ),
     ] = None,
@@ -75,6 +95,40 @@ def video(
             rich_help_panel=WHAT,
         ),
     ] = None,
+    repair: Annotated[
+        bool | None,
+        typer.Option(
+            "--repair/--no-repair",
+            help="Undo exchanges of left and right in the 2D. [dim]\\[default: repair][/dim]",
+            rich_help_panel=WHAT,
+        ),
+    ] = None,
+    pose2d: Annotated[
+        str | None,
+        typer.Option(
+            "--pose2d",
+            help="2D joints: mediapipe, or weights of an HRNet (a name of pose3d weights list, or "
+            "a file). [dim]\\[default: auto, the best at hand][/dim]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            help="Finds people for an HRNet: a name of pose3d weights list, mediapipe, "
+            "whole-frame, boxes:FILE, torchvision=FILE, ... "
+            "[dim]\\[default: the best at hand][/dim]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
+    det_every: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Let it look at every Nth frame. [dim]\\[default: 1][/dim]",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(
@@ -115,9 +169,17 @@ def video(
 
     Example: pose3d video dance.mp4 --lifter mixste -o results
     """
+    if person is not None and people is not None:
+        raise Pose3dError("--people and --person exclude each other: give one")
     settings = make_settings(
         config,
         lifter=lifter,
+        people=people if person is None else f"id:{person}",
+        min_track=min_track,
+        repair=repair,
+        pose2d=pose2d,
+        detector=detector,
+        det_every=det_every,
         start=start,
         end=end,
         render=render,
@@ -129,6 +191,7 @@ def video(
         device=device,
     )
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
+    from pipeline.detection import choose_pose2d
     from pipeline.process import process_video
     from pose3d.describe import describe_outcome, describe_start
 
@@ -136,6 +199,9 @@ def video(
         describe_start(source, settings)
     with terminal.StageBars(quiet) as progress:
         outcome = process_video(source, output, settings, progress)
+    if not quiet and settings.pose2d == "auto":
+        chosen, advice = choose_pose2d(settings)
+        terminal.errors.print(f"2D joints by {chosen}" + (f"; {advice}" if advice else ""))
     for warning in outcome.result.warnings if not quiet else []:
         terminal.warn(warning)
     if verbose and not quiet:

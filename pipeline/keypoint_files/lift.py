@@ -10,19 +10,12 @@ import numpy as np
 
 import lifters3d
 from pipeline.compute import choose_device, choose_precision
+from pipeline.detection import Person, in_unicode
 from pipeline.keypoint_files.checks import in_pixels, warnings_of
 from pipeline.keypoint_files.people import KeypointFile, Track
 from pipeline.keypoint_files.skeletons import to_h36m
 from pipeline.lifting import check_joints
-from pipeline.process import (
-    Outcome,
-    Person,
-    check_targets,
-    identify,
-    in_unicode,
-    lift_people,
-    make_folder,
-)
+from pipeline.process import Outcome, check_targets, identify, lift_people, make_folder
 from pipeline.progress import Progress
 from pipeline.rendering.video import render_video
 from pipeline.settings import Settings

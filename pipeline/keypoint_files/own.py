@@ -20,7 +20,7 @@ Coordinates count from the upper left corner, y down.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -77,19 +77,18 @@ def read(content: Content) -> Found:
 def write(
     path: Path,
     names: Sequence[str],
-    keypoints: np.ndarray,
-    scores: np.ndarray,
+    people: Mapping[int, tuple[np.ndarray, np.ndarray]],
     time_s: np.ndarray,
     size: tuple[int, int],
     frame_rate: Fraction,
 ) -> None:
-    """Write the keypoints of one person, exact to the last bit of float32.
+    """Write people's keypoints, exact to the last bit of float32.
 
     Parameters
     ----------
     names : of the J joints
-    keypoints : (F, J, 2) float32 px; NaN where not found
-    scores : (F, J) float32 in [0, 1]
+    people : by id, keypoints (F, J, 2) float32 px, NaN where not found, and scores (F, J) float32
+        in [0, 1]
     time_s : (F,) seconds
     size : width and height of the pictures, px
     frame_rate : frames/s
@@ -107,18 +106,23 @@ def write(
         "frame_rate": str(Fraction(frame_rate)),
     }
     lines = []
-    for points, marks, time in zip(keypoints, scores, time_s, strict=True):
-        there = np.isfinite(points).all(axis=-1)
-        pairs = [
-            list(map(_short, p)) if seen else None for p, seen in zip(points, there, strict=True)
+    for index, time in enumerate(time_s):
+        seen = [
+            {"id": number, **_written(keypoints[index], scores[index])}
+            for number, (keypoints, scores) in people.items()
+            if np.isfinite(keypoints[index]).all(axis=-1).any()
         ]
-        scored = [_short(mark) if seen else 0 for mark, seen in zip(marks, there, strict=True)]
-        person = {"id": 1, "keypoints": pairs, "scores": scored}
-        frame = {"time_s": float(time), "people": [person] if there.any() else []}
-        lines.append(json.dumps(frame))
+        lines.append(json.dumps({"time_s": float(time), "people": seen}))
     # A line for every frame.
     text = json.dumps(head)[:-1] + ', "frames": [\n' + ",\n".join(lines) + "\n]}\n"
     write_file(path, text.encode())
+
+
+def _written(keypoints: np.ndarray, scores: np.ndarray) -> dict[str, list]:
+    there = np.isfinite(keypoints).all(axis=-1)
+    pairs = [list(map(_short, p)) if t else None for p, t in zip(keypoints, there, strict=True)]
+    marks = [_short(mark) if t else 0 for mark, t in zip(scores, there, strict=True)]
+    return {"keypoints": pairs, "scores": marks}
 
 
 def _short(value: np.float32) -> float:

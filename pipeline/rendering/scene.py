@@ -15,6 +15,7 @@ from .text import blend, draw_label, draw_text, text_width, time_code
 NOTICES = {
     "interpolated": "interpolated",
     "low_confidence": "low confidence",
+    "sides_repaired": "sides exchanged",
     "not_visible": "no person",
     "decode_error": "damaged frame",
 }

@@ -19,7 +19,7 @@ def pose(monkeypatch):
 
     def install(**kwargs):
         fake = FakePose(**kwargs)
-        monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: fake)
+        monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: fake)
         return fake
 
     return install

@@ -233,7 +233,8 @@ def test_our_own_file_is_exact(tmp_path, golden):
     keypoints[5, 3], scores[5, 3] = np.nan, 0
     time_s = np.cumsum(np.random.default_rng(0).random(12)) / 30
     path = tmp_path / "k.json"
-    own.write(path, writers.COCO, keypoints, scores, time_s, (1920, 1080), Fraction(30000, 1001))
+    people = {1: (keypoints, scores)}
+    own.write(path, writers.COCO, people, time_s, (1920, 1080), Fraction(30000, 1001))
     value = json.loads(path.read_text())  # no NaN: JSON has none
     assert (value["format"], value["version"]) == ("pose3d-keypoints", 1)
     assert value["frames"][5]["people"][0]["keypoints"][3] is None

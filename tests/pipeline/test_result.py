@@ -129,7 +129,7 @@ def test_impossible_values_are_named_in_one_line(changes, word):
 
 
 def test_every_status_survives_the_file(tmp_path):
-    result = make(5, 1, status=np.array(STATUSES)[:, None])
+    result = make(len(STATUSES), 1, status=np.array(STATUSES)[:, None])
     assert load_result(result.save(tmp_path / "a.npz")).status[:, 0].tolist() == list(STATUSES)
 
 

@@ -56,6 +56,12 @@ def test_false_and_zero_are_given(toml):
 def test_every_setting_can_stand_in_a_file(toml):
     values = {
         "lifter": "x.safetensors",
+        "pose2d": "hrnet.pth",
+        "detector": "rtmdet-m",
+        "people": "all",
+        "min_track": 2.5,
+        "det_every": 3,
+        "repair": False,
         "start": 1.5,
         "end": 4,
         "device": "cpu",
@@ -122,7 +128,7 @@ def test_impossible_values_are_named(values, words):
         ("start = 2000-01-01\n", "start"),
         ("end = [1, 2]\n", "end"),
         ("liftr = 'mixste'\n", "run.toml: unknown setting 'liftr'.* did you mean lifter"),
-        ("zzz = 1\n", "unknown setting 'zzz'.*known are lifter, start"),
+        ("zzz = 1\n", "unknown setting 'zzz'.*known are lifter, pose2d"),
         ("[video]\nfov = 50\n", "unknown setting 'video'"),
         ("fov 50\n", "run.toml: not a TOML file"),
         ("fov = 50\nfov = 60\n", "not a TOML file"),

@@ -37,7 +37,7 @@ def clip(here):
 @pytest.fixture
 def command(monkeypatch, capsys):
     """Runs the command in this process, with a quick detector: exit code, stdout and stderr."""
-    monkeypatch.setattr("pipeline.process.MediaPipePose", FakePose)
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", FakePose)
 
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["pose3d", *map(str, arguments)])

@@ -17,7 +17,7 @@ def test_the_names_of_the_module():
 
 
 def test_estimate_from_python(here, clip, tiny, monkeypatch):
-    monkeypatch.setattr("pipeline.process.MediaPipePose", FakePose)
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", FakePose)
     clip(frames=20, rate=Fraction(10))
     Path("run.toml").write_text("fov = 50\nend = 1.5\n")
     result = pose3d.estimate("clip.mp4", config="run.toml", lifter=tiny, start=0.5)

@@ -23,9 +23,11 @@ def test_a_video(command, here, clip, tiny):
     assert code == 0
     assert out.splitlines() == ["clip_pose3d.mp4", "clip_pose3d.npz"]
     assert frames_in("clip_pose3d.mp4") == len(pose3d.load_result("clip_pose3d.npz")) == 6
-    stages = [line.split()[:2] for line in err.splitlines()]
+    *lines, advice = err.splitlines()
+    stages = [line.split()[:2] for line in lines]
     assert stages == [["2D", "keypoints"], ["3D", "lifting"], ["rendering", "6"]]
-    assert all("6 frames in" in line for line in err.splitlines())
+    assert all("6 frames in" in line for line in lines)
+    assert advice.startswith("2D joints by mediapipe; for several people and better joints: pose3d")
     assert sorted(p.name for p in here.iterdir()) == [
         "clip.mp4",
         "clip_pose3d.mp4",
@@ -102,7 +104,7 @@ def test_names_of_all_kinds(command, clip, tiny, name):
 
 def test_nobody_is_a_warning(command, clip, tiny, monkeypatch):
     nobody = FakePose(absent=lambda index: True)
-    monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: nobody)
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: nobody)
     clip()
     code, out, err = command("video", "clip.mp4", "--lifter", tiny)
     assert code == 0

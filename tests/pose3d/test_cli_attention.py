@@ -34,7 +34,7 @@ def test_a_result_needs_no_detector(command, here, clip, tiny, monkeypatch):
     clip(frames=30)
     command("video", "clip.mp4", "--lifter", tiny, "--no-render", "--quiet")
     Path("clip.mp4").unlink()
-    monkeypatch.setattr("pipeline.process.MediaPipePose", None)
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", None)
     code, out, err = command("attention", "clip_pose3d.npz", "--lifter", tiny)
     assert (code, out, err) == (0, "heads.png\n", "")
     whole = Path("heads.png").read_bytes()
@@ -59,7 +59,7 @@ def test_a_clip_shorter_than_a_window(command, clip, tiny):
 
 def test_nobody_in_the_clip(command, here, clip, tiny, monkeypatch):
     nobody = FakePose(absent=lambda index: True)
-    monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: nobody)
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: nobody)
     clip()
     code, out, err = command("attention", "clip.mp4", "--lifter", tiny, "--quiet")
     assert (code, out) == (2, "")

@@ -149,7 +149,7 @@ def test_a_fault_of_the_program(command, here, clip, tiny, monkeypatch, verbose)
     def fail(index):
         raise ZeroDivisionError(f"on frame\n{index}")
 
-    monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: FakePose(on_frame=fail))
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: FakePose(on_frame=fail))
     clip()
     extra = ["--verbose"] if verbose else []
     code, out, err = command("video", "clip.mp4", "--lifter", tiny, *extra)
@@ -167,7 +167,7 @@ def test_interrupted(command, here, clip, tiny, monkeypatch, stage):
         raise KeyboardInterrupt
 
     if stage == "detection":
-        monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: FakePose(on_frame=stop))
+        monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: FakePose(on_frame=stop))
     else:
         monkeypatch.setattr("pipeline.video.VideoWriter.write", stop)
     clip()

@@ -12,7 +12,7 @@ from tests.pipeline.videos import NTSC
 
 def test_keypoints_are_the_detectors(command, clip, here, monkeypatch):
     clip(frames=6, rate=NTSC, rotation=90)  # upright 48 x 64
-    monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: FakePose(absent=[2]))
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: FakePose(absent=[2]))
     code, out, err = command("detect", "clip.mp4", "-o", "new/k.json")
     assert (code, out) == (0, "new/k.json\n")
     assert err.startswith("2D keypoints  6 frames in")

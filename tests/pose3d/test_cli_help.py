@@ -67,6 +67,7 @@ def test_every_setting_is_a_flag():
         if isinstance(field.default, bool):
             assert flag.secondary_opts == [f"--no-{field.name.replace('_', '-')}"]
     assert set(flags) - set(Settings.names()) - {"help"} == {
+        "person",  # people = "id:N" in a file
         "source",
         "output",
         "config",

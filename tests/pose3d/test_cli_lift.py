@@ -22,7 +22,7 @@ def detected(command, clip, monkeypatch):
 
     def make(absent=(), **kwargs):
         clip(**{"frames": 40, "size": SIZE, **kwargs})
-        monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: FakePose(absent=absent))
+        monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: FakePose(absent=absent))
         assert command("detect", "clip.mp4", "-q") == (0, "keypoints.json\n", "")
 
     return make
@@ -39,7 +39,7 @@ def detected(command, clip, monkeypatch):
 )
 def test_the_same_numbers_as_from_the_video(command, detected, tiny, monkeypatch, kwargs, absent):
     detected(absent, **kwargs)
-    monkeypatch.setattr("pipeline.process.MediaPipePose", lambda: FakePose(absent=absent))
+    monkeypatch.setattr("pipeline.detection.MediaPipePose", lambda: FakePose(absent=absent))
     flags = ("--lifter", tiny, "--fov", "50", "-q")
     assert command("video", "clip.mp4", "--no-render", *flags)[0] == 0
     code, out, err = command("lift", "keypoints.json", *flags)

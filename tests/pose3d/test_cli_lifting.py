@@ -28,7 +28,7 @@ def run(command, clip, tiny, monkeypatch):
         return FakePose(absent=[5, 6])
 
     def video(*flags):
-        monkeypatch.setattr("pipeline.process.MediaPipePose", detector)
+        monkeypatch.setattr("pipeline.detection.MediaPipePose", detector)
         code, out, err = command("video", "clip.mp4", "--no-render", "--lifter", tiny, *flags)
         result = pose3d.load_result("clip_pose3d.npz") if code == 0 else None
         return result, out + err, code

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
 import resource, signal, sys, time
-import pipeline.process
+import pipeline.detection
 from pose3d.cli import main
 from tests.pipeline.fakes import FakePose
 
@@ -31,7 +31,7 @@ if pause:
         time.sleep(pause)
         write(*arguments)
     pipeline.video.VideoWriter.write = slowly
-pipeline.process.MediaPipePose = FakePose
+pipeline.detection.MediaPipePose = FakePose
 main()
 """
 

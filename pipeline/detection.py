@@ -1,0 +1,219 @@
+"""The first pass over a video: decode, find the people, their joints, and who is who."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from detectors2d.mediapipe import MediaPipePose
+from pipeline.compute import choose_device, choose_precision
+from pipeline.joints import coco_to_h36m
+from pipeline.people import choose_people, gather_tracks, link_tracks
+from pipeline.progress import Progress
+from pipeline.settings import Settings
+from pipeline.tracker import Tracker
+from pipeline.video import Frame, VideoInfo, VideoReader, prefetch
+from weights import download, store
+from weights.errors import Pose3dError
+
+if TYPE_CHECKING:
+    from detectors2d.people import People
+    from detectors2d.people.protocol import Found
+    from detectors2d.topdown import TopDown
+
+ADVISED = "hrnet-w48-256x192 rtmdet-m-person"
+# Frames whose people go through the networks together.
+FRAMES_AT_ONCE = 8
+# Public weights in the order in which "auto" takes them.
+PEOPLE_BEST_FIRST = ("rtmdet-m-person", "rtmdet-m", "rtmdet-tiny", "faster-rcnn-r50")
+BEST_FIRST = ("hrnet-w48-384x288", "hrnet-w48-256x192", "hrnet-w32-384x288", "hrnet-w32-256x192")
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person over all F frames. keypoints (F, 17, 2) px, NaN where not found; scores (F, 17).
+
+    The joints' order is that of the function that made it: COCO's or Human3.6M's.
+    """
+
+    id: int
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What the first pass found. time_s (F,); pose2d says by which networks."""
+
+    time_s: np.ndarray
+    people: list[Person]
+    pose2d: str
+    warnings: list[str]
+
+
+def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
+    """The people of a video with the 17 joints of Human3.6M; at least one, though never seen."""
+    found = detect_coco(reader, settings, progress)
+    people = []
+    for person in found.people:
+        keypoints, scores = coco_to_h36m(person.keypoints, person.scores)
+        people.append(Person(person.id, keypoints, scores))
+    return replace(found, people=people)
+
+
+def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
+    """``detect`` with COCO's 17 joints, as the detectors give them."""
+    pose2d, advice = choose_pose2d(settings)
+    if pose2d == "mediapipe":
+        if settings.detector not in (None, "mediapipe"):
+            raise Pose3dError(
+                f"detector {settings.detector}: MediaPipe finds its one person by itself, detectors"
+                f" of people go with the weights of an HRNet; {advice}"
+            )
+        if settings.people not in ("largest", "all", "1", "id:1"):
+            raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
+        time_s, people = _follow_one(reader, settings, progress)
+    else:
+        network, detector = open_top_down(pose2d, settings)
+        time_s, people = _follow_all(reader, network, detector, settings, progress)
+    if not len(time_s):
+        raise Pose3dError(f"{reader.info.path}: no frame could be decoded in the chosen range")
+    if not people:
+        absent = np.full((len(time_s), 17, 2), np.nan, np.float32)
+        people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
+    warnings = [in_unicode(reader.warning)] if reader.warning else []
+    return Detections(time_s, people, pose2d, warnings)
+
+
+def choose_pose2d(settings: Settings) -> tuple[str, str]:
+    """What finds the joints ("auto" takes the best that is at hand), and how to get better."""
+    advice = "for several people and better joints: pose3d weights fetch " + ADVISED
+    if settings.pose2d != "auto":
+        return settings.pose2d, advice
+    for name in BEST_FIRST:
+        if download.location(store.public()[name]).is_file():
+            return name, ""
+    return "mediapipe", advice
+
+
+def _follow_one(
+    reader: VideoReader, settings: Settings, progress: Progress
+) -> tuple[np.ndarray, list[Person]]:
+    """MediaPipe follows one person, whomever it finds first."""
+    progress.stage("2D keypoints", expected_frames(reader.info, settings))
+    times, keypoints, scores = [], [], []
+    absent = np.full((17, 2), np.nan, np.float32), np.zeros(17, np.float32)
+    with MediaPipePose() as detector, closing(prefetch(reader)) as frames:
+        for frame in frames:
+            found = detector.detect(frame.image)
+            points, score = (found.keypoints, found.scores) if found else absent
+            times.append(frame.time_s)
+            keypoints.append(points)
+            scores.append(score)
+            progress.advance()
+    people = [Person(1, np.stack(keypoints), np.stack(scores))] if times else []
+    return np.array(times), people
+
+
+def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown, People]:
+    """The network of joints and the detector of people that the settings name."""
+    # Networks' libraries take seconds to import.
+    from detectors2d import load_pose
+    from detectors2d.people import build_people
+    from detectors2d.topdown import TopDown
+
+    device = choose_device(settings.device)
+    network = TopDown(
+        load_pose(_fetched(pose2d)),
+        flip=settings.flip,
+        precision=choose_precision(settings.precision, device),
+        device=device,
+    )
+    name, _, weights = (settings.detector or _best_detector()).partition("=")
+    if name in store.public():
+        kind = "rtmdet" if name.startswith("rtmdet") else "faster-rcnn"
+        return network, build_people(kind, _fetched(name), device)
+    return network, build_people(name, weights or None, device)
+
+
+def _best_detector() -> str:
+    """Public weights that were fetched, else MediaPipe, which finds one person."""
+    known = store.public()
+    here = (name for name in PEOPLE_BEST_FIRST if download.location(known[name]).is_file())
+    return next(here, "mediapipe")
+
+
+def _fetched(source: str) -> str:
+    """The file of public weights by their name; what is no such name is a file itself."""
+    return str(download.fetch(source, offline=True)) if source in store.public() else source
+
+
+def _follow_all(
+    reader: VideoReader,
+    network: TopDown,
+    detector: People,
+    settings: Settings,
+    progress: Progress,
+) -> tuple[np.ndarray, list[Person]]:
+    """Everybody whom the detector finds, by number over time; of them those that are wanted."""
+    progress.stage("2D keypoints", expected_frames(reader.info, settings))
+    tracker, times = Tracker(), []
+    # Of every detection: its frame, person, box, joints, their scores.
+    rows: list[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]] = []
+    with closing(prefetch(reader)) as frames:
+        for chunk, boxes, known in _with_boxes(frames, detector, tracker, settings.det_every):
+            joints = network.estimate([frame.image for frame in chunk], [b for b, _ in boxes])
+            for frame, (found, sure), (points, scores) in zip(chunk, boxes, joints, strict=True):
+                ids = known
+                if ids is None:
+                    ids = tracker.update(frame.time_s, found, sure, points, scores)
+                times.append(frame.time_s)
+                rows += zip([frame.index] * len(ids), ids, found, points, scores, strict=True)
+                progress.advance()
+    time_s = np.array(times)
+    if not rows:
+        return time_s, []
+    tracks = link_tracks(gather_tracks(*map(np.array, zip(*rows, strict=True))), time_s)
+    people = []
+    for track in choose_people(tracks, time_s, settings.people, settings.min_track):
+        keypoints = np.full((len(time_s), 17, 2), np.nan, np.float32)
+        scores = np.zeros((len(time_s), 17), np.float32)
+        keypoints[track.frames], scores[track.frames] = track.keypoints, track.scores
+        people.append(Person(track.id, keypoints, scores))
+    return time_s, people
+
+
+def _with_boxes(
+    frames: Iterator[Frame], detector: People, tracker: Tracker, every: int
+) -> Iterator[tuple[list[Frame], list[Found], np.ndarray | None]]:
+    """Frames with their boxes, some frames at once, and whose they are if that is known.
+
+    Between the frames in which the detector looks, the tracker says where people are by now. (Its
+    own word is no sighting: were it told so, it would believe itself and not follow any more.)
+    """
+    while chunk := list(islice(frames, FRAMES_AT_ONCE if every == 1 else 1)):
+        if chunk[0].index % every == 0:
+            yield chunk, detector.detect([frame.image for frame in chunk]), None
+        else:
+            ids, boxes = tracker.predict(chunk[0].time_s)
+            yield chunk, [(boxes, np.ones(len(boxes), np.float32))], ids
+
+
+def expected_frames(info: VideoInfo, settings: Settings) -> int | None:
+    """About how many frames the reader will give: for progress only."""
+    if info.duration_s is None:
+        return None
+    end = info.duration_s if settings.end is None else min(settings.end, info.duration_s)
+    return max(1, round((end - (settings.start or 0)) * info.frame_rate))
+
+
+def in_unicode(text: str) -> str:
+    """Names of files may hold bytes that are no UTF-8 (old archives), which JSON cannot."""
+
+    return os.fsencode(text).decode("utf-8", "replace")
