@@ -190,7 +190,7 @@ _POSE3D_OF: dict[str, dict] = {
     },
     "liftformer": {
         "frames": 81,
-        "epochs": 26,
+        "epochs": 23,
         "warmup": 400,
         "network": {"width": 256, "depth": 6, "hidden": 1024, "norm_first": True, "dropout": 0.0},
     },
