@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -102,4 +103,5 @@ def train(
             tell=terminal.errors.print,
             advance=lambda done, steps: bar.update(task, completed=done, total=steps),
         )
-    print(path)
+    if os.environ.get("RANK", "0") == "0":  # of torchrun's processes the first
+        print(path)

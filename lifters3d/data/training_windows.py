@@ -58,13 +58,14 @@ class ClipWindows:
             )
         self.frames, self.normalisation, self.joints = frames, normalisation, joints
         self.root, self.mirror, self.mirrored = skeleton.root, skeleton.mirror, mirrored
-        keypoints, positions, starts, low, high = [], [], [], [], []
+        keypoints, positions, valid, starts, low, high = [], [], [], [], [], []
         first = 0
         for clip in clips:
             if clip.joints is None:
                 raise Pose3dError(f"clip {clip.name} has no 3D to train on")
             keypoints.append(screen(torch.from_numpy(clip.keypoints), clip.size))
             positions.append(torch.from_numpy(clip.joints))
+            valid.append(torch.from_numpy(clip.valid))
             count = len(clip.keypoints)
             if output == "sequence":
                 windows = -(-count // frames)
@@ -78,6 +79,7 @@ class ClipWindows:
             first += count
         self.keypoints = torch.cat(keypoints).to(device)
         self.positions = torch.cat(positions).to(device)
+        self.valid = torch.cat(valid).to(device)
         self.starts, self.low, self.high = (
             torch.cat(parts).to(device) for parts in (starts, low, high)
         )
@@ -91,10 +93,7 @@ class ClipWindows:
         Numbers from half of ``len`` on are the mirror images of those before.
         """
         numbers = numbers.to(self.starts.device)
-        own = numbers % len(self.starts)
-        offsets = torch.arange(self.frames, device=own.device)
-        index = self.starts[own, None] + offsets
-        index = index.maximum(self.low[own, None]).minimum(self.high[own, None])
+        index = self._frames(numbers)
         keypoints, positions = self.keypoints[index], self.positions[index]
         turned = (numbers >= len(self.starts))[:, None, None, None]
         keypoints = torch.where(turned, flip(keypoints, self.mirror), keypoints)
@@ -106,3 +105,18 @@ class ClipWindows:
             to_input(keypoints, self.normalisation, self.frames, derived),
             to_target(positions, self.normalisation),
         )
+
+    def counts(self, numbers: Tensor) -> Tensor:
+        """(B, T) bool: the windows' frames that are valid, and no repetitions beyond an end."""
+        numbers = numbers.to(self.starts.device)
+        index = self._frames(numbers)
+        own = numbers % len(self.starts)
+        offsets = torch.arange(self.frames, device=own.device)
+        return self.valid[index] & (index == self.starts[own, None] + offsets)
+
+    def _frames(self, numbers: Tensor) -> Tensor:
+        """(B, T) of windows: which of all clips' frames they are made of."""
+        own = numbers % len(self.starts)
+        offsets = torch.arange(self.frames, device=own.device)
+        index = self.starts[own, None] + offsets
+        return index.maximum(self.low[own, None]).minimum(self.high[own, None])

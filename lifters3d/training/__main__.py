@@ -6,6 +6,8 @@ python -m lifters3d.training --data mocap/train.npz --lifter mixste --output run
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 from pathlib import Path
 
 from lifters3d.training.command import recipe_for, train_on
@@ -38,8 +40,13 @@ def main() -> None:
             tell=lambda line: print(line, flush=True),
         )
     except Pose3dError as error:
-        raise SystemExit(f"error: {error}") from None
-    print(path)
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("error: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(130)
+    if os.environ.get("RANK", "0") == "0":
+        print(path)
 
 
 if __name__ == "__main__":

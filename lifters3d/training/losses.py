@@ -28,7 +28,12 @@ def mpjpe_loss(predicted: Tensor, target: Tensor) -> Tensor:
 
 
 def velocity_loss(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean distance of the joints' frame-to-frame movements (MPJVE; MixSTE, eq. 12)."""
+    """Mean distance of the joints' frame-to-frame movements (MPJVE; MixSTE, eq. 12).
+
+    Nothing moves in a single frame: 0.
+    """
+    if predicted.shape[1] < 2:
+        return predicted.new_zeros(())
     return (predicted.diff(dim=1) - target.diff(dim=1)).norm(dim=-1).mean()
 
 
@@ -45,7 +50,10 @@ def temporal_consistency_loss(predicted: Tensor) -> Tensor:
     """Mean squared frame-to-frame movement of the joints, weighted (TC), in square metres.
 
     The mean is over frames, joints and x, y, z. It knows no target: it holds all movement back.
+    Nothing moves in a single frame: 0.
     """
+    if predicted.shape[1] < 2:
+        return predicted.new_zeros(())
     return (predicted.diff(dim=1).square() * _weights(predicted)[:, None]).mean()
 
 

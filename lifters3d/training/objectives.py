@@ -83,8 +83,6 @@ def losses_of(
     if recipe.loss == "spatial-auxiliary":
         return position + auxiliary, position
     if recipe.loss == "every-frame":
-        every = mpjpe_loss(full, target)
-        if target.shape[1] > 1:
-            every = every + recipe.velocity_weight * velocity_loss(full, target)
+        every = mpjpe_loss(full, target) + recipe.velocity_weight * velocity_loss(full, target)
         return position + recipe.every_weight * every + auxiliary, position
     return position, position

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
+from weights.errors import Pose3dError
+
 
 @dataclass(frozen=True)
 class Team:
@@ -53,6 +55,11 @@ class Team:
 def join(device: str) -> Team:
     """This process's place; under torchrun every process of a machine takes a GPU of its own."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise Pose3dError(f"device {device!r} cannot be used: {reason}") from None
     if size == 1:
         return Team(0, 1, torch.device(device))
     if device == "cuda":

@@ -159,7 +159,7 @@ _CODE: dict[str, dict] = {
         "loss": "mixste",
         "scaled_by_loss": True,
     },
-    "strided": {},
+    "strided": {"frames": 351},  # or 27: the only lengths with released strides
 }
 # The batches of LiftFormer's paper for its receptive fields.
 _LIFTFORMER_BATCH = {27: 5120, 81: 3072, 243: 1536}
@@ -251,8 +251,12 @@ def changed(recipe: Recipe, values: Mapping[str, object]) -> Recipe:
             close = difflib.get_close_matches(name, kinds, n=1)
             hint = f"did you mean {close[0]}?" if close else f"there are: {', '.join(kinds)}"
             raise Pose3dError(f"a recipe has no '{name}'; {hint}")
+        if name in ("lifter", "frames") and value != getattr(recipe, name):
+            raise Pose3dError(f"{name}: other parts of a recipe hang on it; give --{name}")
         checked[name] = _checked(name, value, kinds[name])
     if "network" in checked:
+        for taken in {"name", "frames", "joints"} & checked["network"].keys():
+            raise Pose3dError(f"network: {taken} is told by the lifter, --frames and the data")
         checked["network"] = recipe.network | checked["network"]
     return replace(recipe, **checked)
 
@@ -288,6 +292,7 @@ _LIMITS = {
     "beta2": (0, 0.999999),
     "ema": (0, 0.999999),
     "final_rate": (0, 1),
+    "seed": (0, 2**31),
 }
 
 

@@ -32,17 +32,20 @@ def open_folder(path: str | Path) -> Path:
     return folder
 
 
-def save_checkpoint(folder: Path, recipe: Recipe, state: Mapping[str, object]) -> None:
+def save_checkpoint(
+    folder: Path, recipe: Recipe, learns_from: dict, state: Mapping[str, object]
+) -> None:
     """Write all that going on takes; the old checkpoint stays until the new one is whole."""
     buffer = io.BytesIO()
-    torch.save({"recipe": asdict(recipe), **state}, buffer)
+    torch.save({"recipe": asdict(recipe), "learns_from": learns_from, **state}, buffer)
     write_file(folder / CHECKPOINT, buffer.getbuffer())
 
 
-def saved_state(folder: Path, recipe: Recipe) -> dict | None:
+def saved_state(folder: Path, recipe: Recipe, learns_from: dict) -> dict | None:
     """What ``save_checkpoint`` wrote, None if there is nothing yet.
 
-    Raises Pose3dError if it is of another recipe: then going on would mix the two.
+    Raises Pose3dError if it is of another recipe, or learnt from something else: then going on
+    would mix the two.
     """
     path = folder / CHECKPOINT
     if not path.exists():
@@ -50,10 +53,10 @@ def saved_state(folder: Path, recipe: Recipe) -> dict | None:
     saved = read_checkpoint(path)
     if not isinstance(saved, dict) or not isinstance(saved.get("recipe"), dict):
         raise Pose3dError(f"{path}: not a training checkpoint of pose3d, or damaged")
-    before, now = saved["recipe"], asdict(recipe)
-    # More epochs may be asked for; how the work is shared out changes nothing.
-    free = {"epochs", "accumulate", "compile"}
-    other = [key for key in now if key not in free and before.get(key) != now[key]]
+    before = {**saved["recipe"], **saved.get("learns_from", {})}
+    now = {**asdict(recipe), **learns_from}
+    # More epochs may be asked for, and compiling changes nothing.
+    other = [key for key in now if before.get(key) != now[key] and key not in ("epochs", "compile")]
     if other:
         told = ", ".join(f"{key} {before.get(key)!r} there, {now[key]!r} now" for key in other[:3])
         raise Pose3dError(f"{path}: of another recipe ({told}); give another --output")
@@ -68,7 +71,10 @@ def stretched_weights(path: str | Path, lifter: nn.Module) -> dict[str, Tensor]:
     tensors, _ = read_weights(path)
     wanted = lifter.state_dict()
     for key, tensor in tensors.items():
-        if key in wanted and tensor.ndim == 3 and tensor.shape[1] != wanted[key].shape[1]:
+        temporal = key == "weighted_mean.weight" or (
+            "pos_embed" in key and not key.startswith("Spatial")
+        )
+        if temporal and key in wanted and tensor.shape[1] != wanted[key].shape[1]:
             length = wanted[key].shape[1]
             stretched = functional.interpolate(tensor.transpose(1, 2), size=length, mode="linear")
             tensors[key] = stretched.transpose(1, 2)
@@ -80,7 +86,9 @@ def stretched_weights(path: str | Path, lifter: nn.Module) -> dict[str, Tensor]:
 def write_log(folder: Path, rows: list[dict[str, float]]) -> None:
     """``log.csv``, a row an epoch, and ``curves.png``."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, rows[0], lineterminator="\n")
+    # A run may have gone on with another validation, or without one.
+    names = list(dict.fromkeys(key for row in rows for key in row))
+    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
     writer.writeheader()
     writer.writerows({key: f"{value:.6g}" for key, value in row.items()} for row in rows)
     write_file(folder / LOG, text.getvalue().encode())
@@ -98,10 +106,10 @@ def _curves(rows: list[dict[str, float]]) -> bytes:
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     epochs = [row["epoch"] for row in rows]
     marker = "o" if len(rows) < 40 else None
-    for key in rows[0]:
-        if key.endswith("mpjpe"):
-            label = key.replace("_p_mpjpe", " P-MPJPE").replace("_mpjpe", " MPJPE")
-            upper.plot(epochs, [row[key] for row in rows], label=label, marker=marker, markersize=3)
+    for key in dict.fromkeys(key for row in rows for key in row if key.endswith("mpjpe")):
+        label = key.replace("_p_mpjpe", " P-MPJPE").replace("_mpjpe", " MPJPE")
+        errors = [row.get(key, float("nan")) for row in rows]
+        upper.plot(epochs, errors, label=label, marker=marker, markersize=3)
     upper.set_ylabel("error, mm")
     upper.set_ylim(bottom=0)
     upper.legend(frameon=False)

@@ -89,6 +89,7 @@ class ClipSource:
             generator = torch.Generator().manual_seed(seed_of(self.recipe.seed, epoch))
             self._epoch = epoch
             self._order = torch.randperm(len(self.windows), generator=generator)
-        batch = self._order[step * self.recipe.batch :][: self.recipe.batch]
+        # Evenly: a last batch of one window would be too few for batch norm.
+        batch = self._order.tensor_split(self.steps)[step]
         chosen = batch[part::parts]
         return *self.windows.pick(chosen), len(chosen) / len(batch)

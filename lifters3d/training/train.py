@@ -43,6 +43,7 @@ class State:
     sums: Tensor  # of this epoch: loss, MPJPE in metres, steps; float64
     log: list[dict[str, float]]  # a row an epoch
     seconds: float  # of training so far
+    learns_from: dict  # the data's name and size, and the weights it started from
 
 
 def train(
@@ -102,19 +103,36 @@ def _train(
     lifter = fresh(recipe, len(data.skeleton.names) if isinstance(data, ClipSet) else 17)
     lifter.to(team.device)
     check_loss(lifter, recipe)
+    _check_parts(lifter, recipe, team.size)
     source: Source
     if isinstance(data, Mocap):
         source = MocapSource(data, recipe, team.device)
     else:
         source = ClipSource(data, recipe, lifter, team.device)
     lifter.convention = lifters3d.Convention(recipe.normalisation, recipe.joints, source.frame_rate)
-    state = _begin(recipe, lifter, init, folder)
+    frames = (
+        len(data.positions)
+        if isinstance(data, Mocap)
+        else sum(len(clip.keypoints) for clip in data.train)
+    )
+    learns_from = {
+        "data": data_name,
+        "data_frames": frames,
+        "init": Path(init).name if init else "",
+        "processes": team.size,
+    }
+    state = _begin(recipe, lifter, init, folder, learns_from)
     network = trained_network(lifter)
     if recipe.compile:
         network = torch.compile(network)
 
     last = recipe.epochs * source.steps
-    if state.step >= last:
+    if team.leads and state.step % source.steps == 0 and state.sums[2] > 0:
+        # Broken off between an epoch's last step and its measurements.
+        _end_epoch(recipe, state, source, validation, folder, data_name, tell)
+    if state.step % source.steps == 0:
+        state.sums = torch.zeros_like(state.sums)
+    if state.step >= last and team.leads:
         tell(f"already trained for {recipe.epochs} epochs; more: epochs=N")
     began, saved = time.monotonic() - state.seconds, time.monotonic()
     while state.step < last:
@@ -125,6 +143,7 @@ def _train(
         if state.step % source.steps == 0:
             state.seconds = time.monotonic() - began
             if team.leads:
+                _save(folder, recipe, state)  # whatever may go wrong in what follows
                 _end_epoch(recipe, state, source, validation, folder, data_name, tell)
             state.sums = torch.zeros_like(state.sums)
             saved = time.monotonic()
@@ -166,10 +185,23 @@ def spread_embeddings(lifter: nn.Module) -> None:
                 parameter.zero_()[0, parameter.shape[1] // 2] = 1.0
 
 
-def _begin(recipe: Recipe, lifter: nn.Module, init: str | Path | None, folder: Path) -> State:
+def _check_parts(lifter: nn.Module, recipe: Recipe, processes: int) -> None:
+    """Batch norm needs two windows; Pose3dError if parts of a batch would have less."""
+    least = 2 if any(isinstance(m, nn.BatchNorm1d) for m in lifter.modules()) else 1
+    parts = recipe.accumulate * processes
+    if recipe.batch < least * parts:
+        raise Pose3dError(
+            f"batch {recipe.batch} in {parts} parts (accumulate x processes): {recipe.lifter} "
+            f"needs {least} windows in each; raise batch or lower accumulate"
+        )
+
+
+def _begin(
+    recipe: Recipe, lifter: nn.Module, init: str | Path | None, folder: Path, learns_from: dict
+) -> State:
     """The state to start from: the folder's checkpoint, the weights of ``init``, or fresh ones."""
     optimiser = optimiser_of(recipe, lifter)
-    saved = runs.saved_state(folder, recipe)
+    saved = runs.saved_state(folder, recipe, learns_from)
     sums = torch.zeros(3, dtype=torch.float64)
     if saved is None:
         if init:
@@ -178,22 +210,15 @@ def _begin(recipe: Recipe, lifter: nn.Module, init: str | Path | None, folder: P
             except RuntimeError:
                 raise Pose3dError(f"{init}: of another width, depth or lifter") from None
         averaged = {key: value.detach().clone() for key, value in lifter.state_dict().items()}
-        return State(lifter, optimiser, averaged, 0, sums, [], 0.0)
+        return State(lifter, optimiser, averaged, 0, sums, [], 0.0, learns_from)
     device = next(lifter.parameters()).device
     try:
         lifter.load_state_dict(saved["lifter"])
         optimiser.load_state_dict(saved["optimiser"])
         averaged = {key: value.to(device) for key, value in saved["averaged"].items()}
-        return State(
-            lifter,
-            optimiser,
-            averaged,
-            saved["step"],
-            saved["sums"],
-            saved["log"],
-            saved["seconds"],
-        )
-    except (KeyError, RuntimeError, ValueError):
+        kept = {key: saved[key] for key in ("step", "sums", "log", "seconds")}
+        return State(lifter, optimiser, averaged, **kept, learns_from=learns_from)
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError):
         raise Pose3dError(
             f"{folder / runs.CHECKPOINT}: does not fit the recipe; damaged?"
         ) from None
@@ -217,9 +242,14 @@ def _one_step(recipe: Recipe, state: State, network: Callable, source: Source, t
         torch.manual_seed(seed_of(recipe.seed + 1, state.step, part))
         with torch.autocast(team.device.type, torch.bfloat16, enabled=recipe.precision == "bf16"):
             loss, position = losses_of(network, lifter, keypoints, target, recipe)
-        (loss * share).backward(loss.detach() if recipe.scaled_by_loss else None)
+        (loss * share).backward()
         sums += share * torch.stack([loss.detach(), position.detach()])
     team.add_gradients(lifter)
+    team.add_up(sums)
+    if recipe.scaled_by_loss:
+        for parameter in lifter.parameters():
+            if parameter.grad is not None:
+                parameter.grad *= sums[0].to(parameter.grad.dtype)
     if recipe.clip_norm:
         nn.utils.clip_grad_norm_(lifter.parameters(), recipe.clip_norm)
     state.optimiser.step()
@@ -231,7 +261,7 @@ def _one_step(recipe: Recipe, state: State, network: Callable, source: Source, t
             state.averaged[key].lerp_(value, 1 - keep)
         else:
             state.averaged[key].copy_(value)
-    state.sums += torch.cat([team.add_up(sums).cpu(), torch.ones(1, dtype=torch.float64)])
+    state.sums += torch.cat([sums.cpu(), torch.ones(1, dtype=torch.float64)])
     if not torch.isfinite(state.sums).all():
         raise Pose3dError(
             f"the loss is not finite in step {state.step}: the learning rate of {rate:.1e} may be "
@@ -289,6 +319,7 @@ def _save(folder: Path, recipe: Recipe, state: State) -> None:
     runs.save_checkpoint(
         folder,
         recipe,
+        state.learns_from,
         {
             "lifter": state.lifter.state_dict(),
             "optimiser": state.optimiser.state_dict(),

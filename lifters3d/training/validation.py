@@ -53,7 +53,8 @@ def _errors_on_clips(lifter: nn.Module, clips: ClipSet) -> dict[str, float]:
     for chosen in numbers.split(max(1, BATCH // lifter.frames) if sequence else BATCH):
         keypoints, true = windows.pick(chosen)
         poses = lifter(keypoints)
-        predicted.append((poses - poses[:, :, clips.skeleton.root, None]).flatten(0, 1))
-        target.append(true[:, wanted].flatten(0, 1))
+        counts = windows.counts(chosen)[:, wanted]
+        predicted.append((poses - poses[:, :, clips.skeleton.root, None])[counts])
+        target.append(true[:, wanted][counts])
     p, t = (1000 * torch.cat(poses).double().cpu().numpy() for poses in (predicted, target))
     return {"test_mpjpe": mpjpe(p, t), "test_p_mpjpe": p_mpjpe(p, t)}

@@ -40,7 +40,7 @@ def test_prepared_files(here, command):
     write_2d(here / "data_2d_h36m_gt.npz", {s: dict(seen) for s in ("S1", "S9")}, H36M_METADATA)
     code, out, _ = command("train", "--data", ".", "--lifter", "strided", "--show")
     assert code == 0
-    assert {"frames=243", 'loss="full-to-single"', 'optimiser="amsgrad"'} <= set(out.split())
+    assert {"frames=351", 'loss="full-to-single"', 'optimiser="amsgrad"'} <= set(out.split())
     small = ("--set", 'network={"width": 16, "hidden": 16}', "--frames", "27")
     code, out, err = command("train", "--data", ".", "--lifter", "strided", *small, *QUICK)
     assert code == 0

@@ -91,7 +91,7 @@ def test_cosine():
 
 def test_what_is_shown_can_be_given_back():
     recipe = recipe_of("mixste", "code", 27)
-    assert changed(Recipe(), parsed(described(recipe))) == recipe
+    assert changed(Recipe(frames=27), parsed(described(recipe))) == recipe
 
 
 def test_changes():
@@ -130,3 +130,18 @@ def test_unknown_recipes():
         recipe_of("liftformer", "code")
     with pytest.raises(Pose3dError, match=r"did you mean mixste\?"):
         recipe_of("mixte", "code")
+
+
+@pytest.mark.parametrize(
+    ("pair", "words"),
+    [
+        ("frames=9", "frames: other parts of a recipe hang on it; give --frames"),
+        ("lifter=mixste", "lifter: other parts of a recipe hang on it; give --lifter"),
+        ('network={"frames": 27}', "network: frames is told by the lifter"),
+        ("seed=99999999999999999999", "seed: 99999999999999999999 is not between 0 and"),
+    ],
+)
+def test_values_that_others_hang_on(pair, words):
+    with pytest.raises(Pose3dError) as caught:
+        changed(recipe_of("strided", "paper"), parsed([pair]))
+    assert words in str(caught.value)
