@@ -117,13 +117,16 @@ def test_joints_are_where_they_were_painted(flip, decoding, cells):
 
 def test_batches_bound_what_the_network_gets():
     images, boxes = zip(*(picture(*scene) for scene in (SEVERAL, NOBODY, LANDSCAPE)), strict=True)
-    whole = TopDown(Spots(), SIZE).estimate(images, boxes)
+    # DARK: the quarter offset is a matter of rounding where both neighbours are alike.
+    whole = TopDown(Spots(), SIZE, decoding="dark").estimate(images, boxes)
     topdown = TopDown(Spots(), SIZE, batch=3, flip=False)
     topdown.estimate(images, boxes)
     assert [len(crops) for crops in topdown.network.crops] == [3, 1]
-    parted = TopDown(Spots(), SIZE, batch=1).estimate(images, boxes)
+    parted = TopDown(Spots(), SIZE, batch=1, decoding="dark").estimate(images, boxes)
     for one, other in zip(whole, parted, strict=True):
-        np.testing.assert_allclose(one[0], other[0], rtol=0, atol=1e-3)
+        np.testing.assert_allclose(one[1], other[1], rtol=0, atol=1e-4)
+        sure = one[1] > 0.1
+        np.testing.assert_allclose(one[0][sure], other[0][sure], rtol=0, atol=0.05)
 
 
 def test_nobody_and_no_pictures():

@@ -32,6 +32,8 @@ if pause:
         write(*arguments)
     pipeline.video.VideoWriter.write = slowly
 pipeline.detection.MediaPipePose = FakePose
+# Started in the background of a shell, programs ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 main()
 """
 
