@@ -78,8 +78,11 @@ def evaluate(
 
     network = _load(lifter, checkpoint).to(choose_device(device))
     if not is_set(data):
-        if json or plot:
-            raise Pose3dError("--json and --plot are for Human3.6M, HumanEva-I and MPI-INF-3DHP")
+        if json or plot or root != "auto" or not flip or precision != "fp32":
+            raise Pose3dError(
+                "--json, --plot, --root, --no-flip and --precision are for Human3.6M, HumanEva-I "
+                "and MPI-INF-3DHP, not for motion capture"
+            )
         _motion_capture(network, data, native, windows)
         return
     from rich.console import Console

@@ -100,6 +100,7 @@ def _curves(rows: list[dict[str, float]]) -> bytes:
     # Not at the top: matplotlib takes a second to import.
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(8, 5), layout="constrained")
     FigureCanvasAgg(figure)
@@ -113,7 +114,8 @@ def _curves(rows: list[dict[str, float]]) -> bytes:
     upper.set_ylabel("error, mm")
     upper.set_ylim(bottom=0)
     upper.legend(frameon=False)
-    lower.plot(epochs, [row["rate"] for row in rows], color="0.4")
+    lower.plot(epochs, [row["rate"] for row in rows], color="0.4", marker=marker, markersize=3)
+    lower.xaxis.set_major_locator(MaxNLocator(integer=True))
     lower.set_ylabel("learning rate")
     lower.set_xlabel("epoch")
     lower.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))

@@ -31,6 +31,10 @@ def test_train_then_go_on_then_measure(here, command):
     code, out, _ = command(*measure, "--device", "cpu")
     assert code == 0
     assert [line.split()[0] for line in out.splitlines()][:2] == ["clean_mpjpe", "clean_n_mpjpe"]
+    for flag in (("--no-flip",), ("--root", "keep"), ("--precision", "bf16")):
+        code, out, err = command(*measure, *flag)
+        assert (code, out) == (2, "")
+        assert "not for motion capture" in err
 
 
 def test_prepared_files(here, command):
