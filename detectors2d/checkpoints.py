@@ -7,19 +7,17 @@ as ``head.`` (1.x) or ``keypoint_head.`` (0.x). All name the tensors alike other
 
 from __future__ import annotations
 
-import hashlib
 import re
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from detectors2d.hrnet import IMAGE_MEAN, IMAGE_STD
 from weights.errors import Pose3dError
 from weights.files import sha256
+from weights.fitting import few
 from weights.reading import read_any
 
 WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -157,44 +155,3 @@ def _size_in_name(where: str) -> dict:
         if int(height) % 32 == int(width) % 32 == 0:
             return {"input_size": (int(width), int(height))}
     return {}
-
-
-def misfit(expected: Mapping[str, Tensor], checkpoint: Checkpoint) -> str:
-    """How a checkpoint's tensors differ from those of a network; "" if they fit."""
-    given = checkpoint.tensors
-    parts = []
-    if missing := [name for name in expected if name not in given]:
-        parts.append(f"Missing keys: {few(missing)}")
-    if unexpected := [name for name in given if name not in expected] + checkpoint.strays:
-        parts.append(f"Unexpected keys: {few(unexpected)}")
-    shared = [(name, given[name], expected[name]) for name in expected if name in given]
-    if sizes := [
-        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted.shape)}"
-        for name, tensor, wanted in shared
-        if tensor.shape != wanted.shape
-    ]:
-        parts.append(f"size mismatch for {few(sizes, quote='')}")
-    if types := [
-        f"{name} {tensor.dtype}"
-        for name, tensor, wanted in shared
-        if tensor.is_floating_point() != wanted.is_floating_point()
-    ]:
-        parts.append(f"of the wrong type: {few(types, quote='')}")
-    return textwrap.shorten("; ".join(parts), 360, placeholder=" ...")
-
-
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values, whatever the order."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
-def few(names: Iterable[object], quote: str = '"') -> str:
-    """The first three names, and how many more there are."""
-    names = list(names)
-    shown = ", ".join(f"{quote}{name}{quote}" for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

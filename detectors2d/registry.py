@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from detectors2d.channel_attention import Gate
 from detectors2d.hrnet import HRNet
 from weights import store
 from weights.errors import Pose3dError
+from weights.fitting import misfit, one_line, tensors_sha256
 from weights.reading import write_weights
 
 # Two blocks of four with attention: the choice of the paper's text.
@@ -41,7 +41,7 @@ def build_pose(name: str, **config: object) -> HRNet:
             raise ValueError("the width is in the name")
         return HRNet(**{**CONFIGS[name], **config})
     except (TypeError, ValueError) as error:
-        raise Pose3dError(f"{name}: {_one_line(error)}") from None
+        raise Pose3dError(f"{name}: {one_line(error)}") from None
 
 
 def load_pose(
@@ -100,11 +100,11 @@ def _assemble(checkpoint: checkpoints.Checkpoint, asked: dict[str, object]) -> H
         with torch.device("meta"):
             network = HRNet(**config)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise Pose3dError(f"{where}: {_one_line(error)}") from None
+        raise Pose3dError(f"{where}: {one_line(error)}") from None
     expected = network.state_dict()
     fresh = {name for name in expected if grows and ".cam." in name}
     wanted = {name: tensor for name, tensor in expected.items() if name not in fresh}
-    if reason := checkpoints.misfit(wanted, checkpoint):
+    if reason := misfit(wanted, checkpoint.tensors, checkpoint.strays):
         raise Pose3dError(f"{where}: weights do not fit {_name(network)}: {reason}")
 
     tensors = {
@@ -113,7 +113,7 @@ def _assemble(checkpoint: checkpoints.Checkpoint, asked: dict[str, object]) -> H
     for key, tensor in tensors.items():
         if not torch.isfinite(tensor).all():
             raise Pose3dError(f"{where}: {key} holds numbers that are not finite: damaged weights")
-    digest = checkpoint.sha256 or checkpoints.tensors_sha256(tensors)
+    digest = checkpoint.sha256 or tensors_sha256(tensors)
     if fresh:
         network = HRNet(**config)
         tensors |= {name: t for name, t in network.state_dict().items() if name in fresh}
@@ -172,7 +172,3 @@ def _unknown(name: str) -> str:
     hint = f"; did you mean {close[0]}?" if close else ""
     choice = ", ".join(pose_names())
     return f"unknown 2D network '{name}': choose one of {choice} or a weights file{hint}"
-
-
-def _one_line(error: Exception) -> str:
-    return textwrap.shorten(str(error), 300, placeholder=" ...")

@@ -7,19 +7,17 @@ that torch's DataParallel puts before every name.
 
 from __future__ import annotations
 
-import hashlib
 import re
-import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lifters3d.strided import default_strides
 from weights.errors import Pose3dError
 from weights.files import sha256
+from weights.fitting import few
 from weights.reading import read_any
 
 # Under which the network's tensors may be, in this order, at most two deep.
@@ -92,7 +90,7 @@ def unwrap(content: object, where: str = IN_MEMORY, **about: str) -> Checkpoint:
     entries = dict(state) if isinstance(state, Mapping) else {}
     found = {name: value for name, value in entries.items() if isinstance(value, Tensor)}
     if not found:
-        names = f", only {_few([str(name) for name in entries])}" if entries else ""
+        names = f", only {few([str(name) for name in entries])}" if entries else ""
         raise Pose3dError(f"{where}: holds no network{names}; known are {', '.join(WRAPPERS)}")
     if any(tensor.is_meta for tensor in found.values()):
         raise Pose3dError(f"{where}: tensors of the meta device have no values")
@@ -179,7 +177,7 @@ def recognise(shapes: Mapping[str, Sequence[int]]) -> tuple[str, dict]:
             "give the file that pose3d wrote, which says it"
         )
     raise Pose3dError(
-        f"weights of no network that pose3d knows ({len(shapes)} tensors: {_few(list(shapes))})"
+        f"weights of no network that pose3d knows ({len(shapes)} tensors: {few(list(shapes))})"
     )
 
 
@@ -242,40 +240,6 @@ def _strided(shapes: Mapping[str, Sequence[int]]) -> tuple[str, dict]:
     return "strided", config | {"kernel": _shape(title, shapes, w_2, 3)[2]}
 
 
-def misfit(lifter: nn.Module, checkpoint: Checkpoint) -> str:
-    """How a checkpoint's tensors differ from those of a network; "" if they fit."""
-    expected, given = lifter.state_dict(), checkpoint.tensors
-    parts = []
-    if missing := [name for name in expected if name not in given]:
-        parts.append(f"Missing keys: {_few(missing)}")
-    if unexpected := [name for name in given if name not in expected] + checkpoint.strays:
-        parts.append(f"Unexpected keys: {_few(unexpected)}")
-    shared = [(name, given[name], expected[name]) for name in expected if name in given]
-    if sizes := [
-        f"{name} {tuple(tensor.shape)} instead of {tuple(wanted.shape)}"
-        for name, tensor, wanted in shared
-        if tensor.shape != wanted.shape
-    ]:
-        parts.append(f"size mismatch for {_few(sizes, quote='')}")
-    if types := [
-        f"{name} {tensor.dtype}"
-        for name, tensor, wanted in shared
-        if tensor.is_floating_point() != wanted.is_floating_point()
-    ]:
-        parts.append(f"of the wrong type: {_few(types, quote='')}")
-    return textwrap.shorten("; ".join(parts), 360, placeholder=" ...")
-
-
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and values, whatever the order."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
-        digest.update(tensor.flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()
-
-
 def _shape(
     title: str, shapes: Mapping[str, Sequence[int]], name: str, dimensions: int
 ) -> Sequence[int]:
@@ -299,8 +263,3 @@ def _ratio(fc1: Sequence[int]) -> float:
     hidden, width = fc1
     ratio = hidden / width
     return ratio if int(width * ratio) == hidden else (hidden + 0.5) / width
-
-
-def _few(names: Sequence[str], quote: str = '"') -> str:
-    shown = ", ".join(f"{quote}{name}{quote}" for name in names[:3])
-    return shown + (f" and {len(names) - 3} more" if len(names) > 3 else "")

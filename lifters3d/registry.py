@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from lifters3d.poseformer_sta import PoseFormerSTA
 from lifters3d.strided import Strided
 from weights import store
 from weights.errors import Pose3dError
+from weights.fitting import misfit, one_line, tensors_sha256
 from weights.reading import write_weights
 
 BUILDERS: dict[str, type[nn.Module]] = {
@@ -81,7 +81,7 @@ def build(name: str, **config: object) -> nn.Module:
     try:
         lifter = builder(**config)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise Pose3dError(f"lifter {name}: {_one_line(error)}") from None
+        raise Pose3dError(f"lifter {name}: {one_line(error)}") from None
     lifter.convention = Convention()
     return lifter
 
@@ -117,7 +117,7 @@ def assemble(checkpoint: checkpoints.Checkpoint) -> nn.Module:
         raise Pose3dError(f"{where}: {error}") from None
     except (TypeError, ValueError) as error:
         raise Pose3dError(f"{where}: header of the weights file is not usable ({error})") from None
-    if reason := checkpoints.misfit(lifter, checkpoint):
+    if reason := misfit(lifter.state_dict(), checkpoint.tensors, checkpoint.strays):
         raise Pose3dError(f"{where}: weights do not fit {identity.lifter}: {reason}")
     tensors = {
         name: checkpoint.tensors[name]
@@ -132,7 +132,7 @@ def assemble(checkpoint: checkpoints.Checkpoint) -> nn.Module:
     lifter.weights_identity = {
         "name": where,
         "lifter": identity.lifter,
-        "sha256": checkpoint.sha256 or checkpoints.tensors_sha256(tensors),
+        "sha256": checkpoint.sha256 or tensors_sha256(tensors),
     }
     return lifter.eval()
 
@@ -162,8 +162,3 @@ def _unknown(name: str) -> str:
     close = difflib.get_close_matches(str(name).lower(), BUILDERS, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
     return f"unknown lifter '{name}': choose one of {', '.join(names())} or a weights file{hint}"
-
-
-def _one_line(error: Exception) -> str:
-    """torch lists every tensor that does not fit, a line each: the first few are enough."""
-    return textwrap.shorten(str(error), 300, placeholder=" ...")
