@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -16,6 +17,9 @@ from weights import store
 from weights.errors import Pose3dError
 from weights.fitting import misfit, one_line, tensors_sha256
 from weights.reading import write_weights
+
+if TYPE_CHECKING:
+    from detectors2d.mm.pose import HeatmapNetwork
 
 # Two blocks of four with attention: the choice of the paper's text.
 CONFIGS: dict[str, dict[str, int]] = {
@@ -31,9 +35,19 @@ def pose_names() -> list[str]:
     return sorted(CONFIGS)
 
 
-def build_pose(name: str, **config: object) -> HRNet:
-    """A network with fresh weights; ``config`` are arguments of ``HRNet`` other than its width."""
-    _refuse_foreign(name)
+def build_pose(name: str, **config: object) -> HRNet | HeatmapNetwork:
+    """A network with fresh weights.
+
+    ``name`` is one of ``pose_names`` or "mmpose:CONFIG", a top-down network of MMPose with heat
+    maps; ``config`` are arguments of ``HRNet`` other than its width.
+    """
+    if name.startswith("mmpose:"):
+        from detectors2d.mm.pose import load_heatmap_network, split_name
+
+        if config or name.count(":") > 1:
+            raise Pose3dError(f"{name}: a fresh network of MMPose is mmpose:CONFIG, without more")
+        return load_heatmap_network(split_name(name)[0])
+    _refuse_mediapipe(name)
     if name not in CONFIGS:
         raise Pose3dError(_unknown(name))
     try:
@@ -49,13 +63,14 @@ def load_pose(
     cam_blocks: int | None = None,
     gate: Gate | None = None,
     input_size: tuple[int, int] | None = None,
-) -> HRNet:
+) -> HRNet | HeatmapNetwork:
     """A trained network, in evaluation mode, with float32 weights.
 
     Parameters
     ----------
-    source : a registry name; the path of a weights file, ours, the HRNet authors' or MMPose's; or
-        tensors by name (a state dict, or a wrapper of one)
+    source : a registry name; the path of a weights file, ours, the HRNet authors' or MMPose's;
+        tensors by name (a state dict, or a wrapper of one); or "mmpose:CONFIG:FILE", any top-down
+        network of MMPose with heat maps
     cam_blocks : blocks with channel attention. Weights without any get fresh, neutral attention:
         the heat maps are bit for bit those without it, until it is trained.
     gate : of the attention ("literal" or "full"); needed for weights with attention that are in
@@ -66,13 +81,19 @@ def load_pose(
     The result carries ``weights_identity`` (name, network, SHA-256 of the file or, if there is
     none, of the tensors). Raises Pose3dError unless every tensor fits.
     """
+    asked = {"cam_blocks": cam_blocks, "gate": gate, "input_size": input_size}
+    if not isinstance(source, Mapping) and str(source).startswith("mmpose:"):
+        from detectors2d.mm.pose import load_heatmap_network, split_name
+
+        config, weights = split_name(str(source))
+        if weights is None or any(value is not None for value in asked.values()):
+            raise Pose3dError(f"{source}: a network of MMPose is mmpose:CONFIG:FILE, without more")
+        return load_heatmap_network(config, weights)
     if isinstance(source, Mapping):
         checkpoint = checkpoints.unwrap(source)
     else:
         checkpoint = checkpoints.read_checkpoint(_weights_path(source))
-    network = _assemble(
-        checkpoint, {"cam_blocks": cam_blocks, "gate": gate, "input_size": input_size}
-    )
+    network = _assemble(checkpoint, asked)
     if not isinstance(source, Mapping):
         name = str(source) if str(source) in CONFIGS else Path(source).name
         network.weights_identity["name"] = name
@@ -145,7 +166,7 @@ def _name(network: HRNet) -> str:
 def _weights_path(source: str | Path) -> Path:
     """The file behind a registry name or a path."""
     name = str(source)
-    _refuse_foreign(name)
+    _refuse_mediapipe(name)
     if name in CONFIGS:
         return store.path_of(name)
     path = Path(source)
@@ -154,12 +175,7 @@ def _weights_path(source: str | Path) -> Path:
     raise Pose3dError(_unknown(name))
 
 
-def _refuse_foreign(name: str) -> None:
-    if name.partition(":")[0] == "mmpose":
-        raise Pose3dError(
-            f'{name}: MMPose\'s networks need its packages (pip install "pose3d[mm]") and cannot '
-            "be used yet; its HRNet weights load as a file"
-        )
+def _refuse_mediapipe(name: str) -> None:
     if name == "mediapipe":
         raise Pose3dError(
             "mediapipe: has no heat maps, it finds the joints in whole pictures by itself; choose "

@@ -58,6 +58,7 @@ class TopDown:
         self.decode = DECODERS[decoding]
         self.batch = batch
         self.precision = precision
+        self.weights_identity: dict[str, str] | None = getattr(network, "weights_identity", None)
 
     def estimate(
         self, images: Sequence[np.ndarray], boxes: Sequence[np.ndarray]

@@ -23,6 +23,7 @@ from weights import download, store
 from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
+    from detectors2d.mm.pose import MMPose
     from detectors2d.people import People
     from detectors2d.people.protocol import Found
     from detectors2d.topdown import TopDown
@@ -49,11 +50,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Detections:
-    """What the first pass found. time_s (F,); pose2d says by which networks."""
+    """What the first pass found. time_s (F,); weights are those of the networks, by their task."""
 
     time_s: np.ndarray
     people: list[Person]
-    pose2d: str
+    weights: dict[str, dict[str, str]]
     warnings: list[str]
 
 
@@ -79,16 +80,21 @@ def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> 
         if settings.people not in ("largest", "all", "1", "id:1"):
             raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
         time_s, people = _follow_one(reader, settings, progress)
+        weights = {"pose2d": {"name": "mediapipe"}}
     else:
         network, detector = open_top_down(pose2d, settings)
         time_s, people = _follow_all(reader, network, detector, settings, progress)
+        weights = {
+            "pose2d": _identity(network, pose2d),
+            "people": _identity(detector, settings.detector or _best_detector()),
+        }
     if not len(time_s):
         raise Pose3dError(f"{reader.info.path}: no frame could be decoded in the chosen range")
     if not people:
         absent = np.full((len(time_s), 17, 2), np.nan, np.float32)
         people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
     warnings = [in_unicode(reader.warning)] if reader.warning else []
-    return Detections(time_s, people, pose2d, warnings)
+    return Detections(time_s, people, weights, warnings)
 
 
 def choose_pose2d(settings: Settings) -> tuple[str, str]:
@@ -121,25 +127,50 @@ def _follow_one(
     return np.array(times), people
 
 
-def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown, People]:
+def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown | MMPose, People]:
     """The network of joints and the detector of people that the settings name."""
+    return open_pose2d(pose2d, settings), open_people(settings)
+
+
+def open_pose2d(pose2d: str, settings: Settings) -> TopDown | MMPose:
+    """A network of joints by a name of public weights, a file, or mmpose:CONFIG:FILE."""
     # Networks' libraries take seconds to import.
-    from detectors2d import load_pose
-    from detectors2d.people import build_people
+    from detectors2d.registry import load_pose
     from detectors2d.topdown import TopDown
 
     device = choose_device(settings.device)
-    network = TopDown(
+    if pose2d.startswith("mmpose:"):
+        from detectors2d.mm.pose import MMPose, gives_heatmaps, split_name
+
+        config, weights = split_name(pose2d)
+        if weights is None:
+            raise Pose3dError(f"{pose2d}: which weights? mmpose:CONFIG:FILE names them")
+        if not gives_heatmaps(config):
+            return MMPose(config, _fetched(weights), device)
+        pose2d = pose2d.removesuffix(weights) + _fetched(weights)
+    return TopDown(
         load_pose(_fetched(pose2d)),
         flip=settings.flip,
         precision=choose_precision(settings.precision, device),
         device=device,
     )
+
+
+def open_people(settings: Settings) -> People:
+    """The detector of people that the settings name, else the best that is at hand."""
+    from detectors2d.people import build_people
+
+    device = choose_device(settings.device)
     name, _, weights = (settings.detector or _best_detector()).partition("=")
     if name in store.public():
         kind = "rtmdet" if name.startswith("rtmdet") else "faster-rcnn"
-        return network, build_people(kind, _fetched(name), device)
-    return network, build_people(name, weights or None, device)
+        return build_people(kind, _fetched(name), device)
+    return build_people(name, weights or None, device)
+
+
+def _identity(network: object, name: str) -> dict[str, str]:
+    """Whose weights these are: a name at least."""
+    return getattr(network, "weights_identity", None) or {"name": name}
 
 
 def _best_detector() -> str:
@@ -156,7 +187,7 @@ def _fetched(source: str) -> str:
 
 def _follow_all(
     reader: VideoReader,
-    network: TopDown,
+    network: TopDown | MMPose,
     detector: People,
     settings: Settings,
     progress: Progress,

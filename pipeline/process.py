@@ -108,7 +108,7 @@ def lift(
         settings,
         progress,
         source=identify(info.path),
-        pose2d=detections.pose2d,
+        weights=detections.weights,
         warnings=detections.warnings,
     )
 
@@ -123,13 +123,13 @@ def lift_people(
     progress: Progress,
     *,
     source: dict,
-    pose2d: str,
+    weights: dict[str, dict[str, str]],
     warnings: list[str],
 ) -> PoseResult:
     """Keypoints of one or more people to the result: gaps bridged, unbroken stretches lifted.
 
     ``time_s`` (F,) seconds; ``size`` width and height of the pictures, px; ``source`` the input's
-    identity; ``pose2d`` where the keypoints are from.
+    identity; ``weights`` by which networks the keypoints were found, by their task.
     """
     count = len(time_s)
     progress.stage("3D lifting", count * len(people))
@@ -181,7 +181,7 @@ def lift_people(
         provenance={
             "input": source,
             "settings": settings.as_dict(),
-            "weights": {"lifter": lifter.weights_identity, "pose2d": pose2d},
+            "weights": {"lifter": lifter.weights_identity, **weights},
             "focal_px": focal,
         },
         warnings=warnings,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pose3d import terminal
+from pose3d import options, terminal
 from weights.errors import Pose3dError
 
 
@@ -16,13 +16,14 @@ def detect(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE.json", help="The file to write.")
     ] = Path("keypoints.json"),
-    pose2d: Annotated[str, typer.Option("--pose2d", help="As of pose3d video.")] = "auto",
-    detector: Annotated[str | None, typer.Option(help="As of pose3d video.")] = None,
+    pose2d: options.Pose2d = None,
+    detector: options.Detector = None,
     people: Annotated[str, typer.Option(help="Who: largest, all, a number, id:N.")] = "all",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print nothing but errors and the path.")
-    ] = False,
+    det_every: options.DetEvery = None,
+    flip: options.Flip = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    quiet: options.Quiet = False,
 ) -> None:
     """Find 2D keypoints in a video and write them as JSON, which pose3d lift reads.
 
@@ -41,7 +42,15 @@ def detect(
     from pipeline.settings import make_settings
     from pipeline.video import VideoReader
 
-    settings = make_settings(pose2d=pose2d, detector=detector, people=people, device=device)
+    settings = make_settings(
+        pose2d=pose2d,
+        detector=detector,
+        people=people,
+        det_every=det_every,
+        flip=flip,
+        device=device,
+        precision=precision,
+    )
     check_targets(source, output.parent, [output])
     reader = VideoReader(source)
     with terminal.StageBars(quiet) as progress:

@@ -13,10 +13,9 @@ from typing import Annotated
 import typer
 
 from pipeline.settings import make_settings
-from pose3d import terminal
+from pose3d import options, terminal
+from pose3d.options import RUN, WHAT
 from weights.errors import Pose3dError
-
-WHAT, RUN = "What to do", "How to run"
 
 
 def lift(
@@ -28,9 +27,7 @@ def lift(
             show_default=False,
         ),
     ],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the files that are written.")
-    ] = Path("."),
+    output: options.Output = Path("."),
     video: Annotated[
         Path | None,
         typer.Option(
@@ -64,65 +61,14 @@ def lift(
             metavar="ID", help="Only this one. [dim]\\[default: all][/dim]", rich_help_panel=WHAT
         ),
     ] = None,
-    lifter: Annotated[
-        str | None,
-        typer.Option(
-            help="Lifter: its name or a weights file. [dim]\\[default: mixste][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DEGREES",
-            help="Horizontal field of view of the camera. [dim]\\[default: a guess][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Average with the mirrored pose. [dim]\\[default: flip][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    causal: Annotated[
-        bool | None,
-        typer.Option(
-            "--causal/--no-causal",
-            help="Lift every frame from it and earlier ones alone. "
-            "[dim]\\[default: no-causal][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    max_gap: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Bridge what was not found for up to this long. [dim]\\[default: 0.5][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, cpu, cuda or cuda:N. [dim]\\[default: auto][/dim]", rich_help_panel=RUN
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the lifter: auto, fp32, bf16 or fp16. [dim]\\[default: auto][/dim]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q", help="Print nothing but errors and paths.", rich_help_panel=RUN
-        ),
-    ] = False,
+    lifter: options.Lifter = None,
+    fov: options.Fov = None,
+    flip: options.Flip = None,
+    causal: options.Causal = None,
+    max_gap: options.MaxGap = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    quiet: options.Quiet = False,
     verbose: Annotated[
         bool,
         typer.Option(

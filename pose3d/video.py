@@ -8,158 +8,37 @@ from typing import Annotated
 import typer
 
 from pipeline.settings import make_settings
-from pose3d import terminal
+from pose3d import options, terminal
 from weights.errors import Pose3dError
-
-WHAT, RUN = "What to do", "How to run"
 
 
 def video(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the files that are written.")
-    ] = Path("."),
-    lifter: Annotated[
-        str | None,
-        typer.Option(
-            help="Lifter: its name or a weights file. [dim]\\[default: mixste][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    people: Annotated[
-        str | None,
-        typer.Option(
-            help="Who: largest, all, or a number of the largest. [dim]\\[default: largest][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    person: Annotated[
-        int | None,
-        typer.Option(metavar="ID", min=1, help="The person of this id.", rich_help_panel=WHAT),
-    ] = None,
-    min_track: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Leave out who is seen for less. [dim]\\[default: 0.5][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    start: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Begin here.", rich_help_panel=WHAT),
-    ] = None,
-    end: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="Stop before this time.", rich_help_panel=WHAT),
-    ] = None,
-    render: Annotated[
-        bool | None,
-        typer.Option(
-            "--render/--no-render",
-            help="Write the video, or the result file only. [dim]\\[default: render][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    fov: Annotated[
-        float | None,
-        typer.Option(
-            metavar="DEGREES",
-            help="Horizontal field of view of the camera. [dim]\\[default: a guess][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    flip: Annotated[
-        bool | None,
-        typer.Option(
-            "--flip/--no-flip",
-            help="Average with the mirrored pose: half as fast, more exact. "
-            "[dim]\\[default: flip][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    causal: Annotated[
-        bool | None,
-        typer.Option(
-            "--causal/--no-causal",
-            help="Lift every frame from it and earlier ones alone, as live use would: slower, less "
-            "exact; gaps are not bridged. [dim]\\[default: no-causal][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    max_gap: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SECONDS",
-            help="Bridge stretches without a person up to this long. [dim]\\[default: 0.5][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    repair: Annotated[
-        bool | None,
-        typer.Option(
-            "--repair/--no-repair",
-            help="Undo exchanges of left and right in the 2D. [dim]\\[default: repair][/dim]",
-            rich_help_panel=WHAT,
-        ),
-    ] = None,
-    pose2d: Annotated[
-        str | None,
-        typer.Option(
-            "--pose2d",
-            help="2D joints: mediapipe, or weights of an HRNet (a name of pose3d weights list, or "
-            "a file). [dim]\\[default: auto, the best at hand][/dim]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            help="Finds people for an HRNet: a name of pose3d weights list, mediapipe, "
-            "whole-frame, boxes:FILE, torchvision=FILE, ... "
-            "[dim]\\[default: the best at hand][/dim]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    det_every: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            help="Let it look at every Nth frame. [dim]\\[default: 1][/dim]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(
-            help="auto, cpu, cuda or cuda:N. [dim]\\[default: auto][/dim]", rich_help_panel=RUN
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="Of the lifter: auto (bf16 where the hardware has it), fp32, bf16 or fp16. "
-            "[dim]\\[default: auto][/dim]",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE.toml",
-            help='Settings (lifter = "mixste", max-gap = 0.2, ...); flags given here win.',
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    quiet: Annotated[
-        bool,
-        typer.Option(
-            "--quiet", "-q", help="Print nothing but errors and paths.", rich_help_panel=RUN
-        ),
-    ] = False,
+    output: options.Output = Path("."),
+    lifter: options.Lifter = None,
+    people: options.People = None,
+    person: options.Person = None,
+    min_track: options.MinTrack = None,
+    start: options.Start = None,
+    end: options.End = None,
+    render: options.Render = None,
+    fov: options.Fov = None,
+    flip: options.Flip = None,
+    causal: options.Causal = None,
+    max_gap: options.MaxGap = None,
+    repair: options.Repair = None,
+    pose2d: options.Pose2d = None,
+    detector: options.Detector = None,
+    det_every: options.DetEvery = None,
+    device: options.Device = None,
+    precision: options.Precision = None,
+    config: options.Config = None,
+    quiet: options.Quiet = False,
     verbose: Annotated[
         bool,
-        typer.Option("--verbose", "-v", help="Print what is used and why.", rich_help_panel=RUN),
+        typer.Option(
+            "--verbose", "-v", help="Print what is used and why.", rich_help_panel=options.RUN
+        ),
     ] = False,
 ) -> None:
     """Turn a video into 3D skeletons.

@@ -44,6 +44,10 @@ class State:
     tensors: dict[str, Tensor]
     sha256: str
 
+    def identity(self, network: str) -> dict[str, str]:
+        """What a result says of them."""
+        return {"name": Path(self.where).name, "network": network, "sha256": self.sha256}
+
 
 def read_config(name: str, package: str) -> Config:
     """The configuration ``<package>:<NAME>`` that is installed with a package, or a file's.

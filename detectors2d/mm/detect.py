@@ -66,6 +66,7 @@ class MMDetector:
         self.network = build(settings, "mmdet", config)
         if state is not None:
             load_state(self.network, state, config)
+        self.weights_identity = None if state is None else state.identity(config)
         self.network.to(device)
         self.prepare = _preparation(settings)
 

@@ -66,10 +66,8 @@ def load_heatmap_network(config: str, weights: str | Path | None = None) -> Heat
         COCO's, other preparation or another kind of output.
     """
     settings, estimator, identity = _estimator(config, weights)
-    from mmpose.models.heads import HeatmapHead
-
     head, decoder = settings.model.head.type, settings.model.head.get("decoder") or {}
-    if not isinstance(estimator.head, HeatmapHead) or decoder.get("type") != "MSRAHeatmap":
+    if not _like_hrnet(settings):
         raise Pose3dError(
             f"{config}: {head} with {decoder.get('type')} does not give heat maps like HRNet's; "
             "detectors2d.mm.pose.MMPose can use it"
@@ -78,6 +76,26 @@ def load_heatmap_network(config: str, weights: str | Path | None = None) -> Heat
     network = HeatmapNetwork(estimator, tuple(decoder.input_size), joints)
     network.weights_identity = identity
     return network.eval()
+
+
+def split_name(name: str) -> tuple[str, str | None]:
+    """ "mmpose:CONFIG[:FILE]" as the two arguments of ``load_heatmap_network``."""
+    config, _, weights = name.removeprefix("mmpose:").partition(":")
+    return config if config.endswith(".py") else f"mmpose:{config}", weights or None
+
+
+def gives_heatmaps(config: str) -> bool:
+    """Whether ``load_heatmap_network`` takes a configuration: its maps are like HRNet's."""
+    return _like_hrnet(read_config(config, "mmpose"))
+
+
+def _like_hrnet(settings: Config) -> bool:
+    from mmpose.models import heads
+
+    head = settings.model.get("head") or {}
+    kind, decoder = getattr(heads, str(head.get("type")), None), head.get("decoder") or {}
+    known = isinstance(kind, type) and issubclass(kind, heads.HeatmapHead)
+    return known and decoder.get("type") == "MSRAHeatmap"
 
 
 class MMPose:
@@ -169,8 +187,7 @@ def _estimator(config: str, weights: str | Path | None) -> tuple[Config, nn.Modu
         return settings, estimator, None
     state = read_state(weights)
     load_state(estimator, state, config)
-    identity = {"name": Path(weights).name, "network": config, "sha256": state.sha256}
-    return settings, estimator, identity
+    return settings, estimator, state.identity(config)
 
 
 def _coco_meta(settings: Config, config: str) -> dict:

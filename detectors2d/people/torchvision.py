@@ -41,6 +41,7 @@ class TorchvisionPeople:
         if not any(key.endswith("num_batches_tracked") for key in tensors):
             _freeze_norms(self.network, tensors)
         load_strictly(self.network, State(state.where, tensors, state.sha256), name)
+        self.weights_identity = state.identity(name)
         self.device = torch.device(device)
         self.network.to(self.device).eval()
 

@@ -94,7 +94,7 @@ def lift_file(
         settings,
         progress,
         source=_identity(file.path),
-        pose2d=file.format,
+        weights={"pose2d": {"name": file.format}},
         warnings=warnings,
     )
     make_folder(folder)

@@ -15,7 +15,10 @@ for package in ("mmengine", "mmcv", "mmdet", "mmpose"):
     pytest.importorskip(package)
 
 from detectors2d.mm.pose import MMPose, load_heatmap_network  # noqa: E402
+from detectors2d.registry import build_pose, load_pose  # noqa: E402
 from detectors2d.topdown import TopDown  # noqa: E402
+from pipeline.detection import open_pose2d  # noqa: E402
+from pipeline.settings import Settings  # noqa: E402
 
 DATA = Path(__file__).parents[1] / "data" / "hrnet_w32.npz"
 HRNET = "mmpose:td-hm_hrnet-w32_8xb64-210e_coco-256x192"
@@ -208,3 +211,36 @@ def test_weights_that_do_not_fit(tmp_path, small):
 )
 def test_configurations_that_do_not_serve(config, said):
     assert said in the_error(lambda: load_heatmap_network(config))
+
+
+def test_by_name_through_the_registry(hrnet, golden, authors_state, tmp_path):
+    path = tmp_path / "x.pth"
+    torch.save({mmpose_name(name): tensor for name, tensor in authors_state.items()}, path)
+    images = torch.randn(1, 3, 256, 192, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        mine = load_pose(f"{HRNET}:{path}")(images)
+        torch.testing.assert_close(mine, hrnet(images), rtol=0, atol=1e-4)  # another memory format
+    assert build_pose(SMALL).input_size == (192, 256)
+    assert "without more" in the_error(lambda: load_pose(HRNET))
+    assert "without more" in the_error(lambda: load_pose(f"{HRNET}:{path}", cam_blocks=2))
+    assert "SimCC" in the_error(lambda: build_pose(SIMCC))
+
+
+def test_the_first_pass_takes_any_network(authors_state, tmp_path):
+    """HRNet-like ones go through our batches, others through mmpose's own road."""
+    path = tmp_path / "x.pth"
+    torch.save({mmpose_name(name): tensor for name, tensor in authors_state.items()}, path)
+    found = open_pose2d(f"{HRNET}:{path}", Settings(device="cpu", flip=False))
+    assert isinstance(found, TopDown)
+    assert not found.flip
+    assert found.weights_identity["network"] == HRNET
+    simcc = MMPose(SIMCC)
+    torch.save({"state_dict": simcc.network.state_dict()}, path)
+    found = open_pose2d(f"{SIMCC}:{path}", Settings(device="cpu"))
+    assert isinstance(found, MMPose)
+    assert found.weights_identity["name"] == "x.pth"
+    assert len(found.weights_identity["sha256"]) == 64
+    settings = Settings(device="cpu")
+    assert "mmpose:CONFIG:FILE" in the_error(lambda: open_pose2d(HRNET, settings))
+    assert "no such" in the_error(lambda: open_pose2d(f"{HRNET}:missing.pth", settings))
+    assert "did you mean" in the_error(lambda: open_pose2d("mmpose:td-hm_hrnet-w3:x", settings))

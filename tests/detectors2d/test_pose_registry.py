@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from collections import OrderedDict
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -310,7 +311,7 @@ def test_names():
         ("hrnet-w32", {"depth": 3}, "hrnet-w32: "),
         ("hrnet-w32", {"cam_blocks": 5}, "hrnet-w32: cam_blocks must be"),
         ("hrnet-w32", {"input_size": (100, 100)}, "multiples of 32"),
-        ("mmpose:td-hm_hrnet-w32:file.pth", {}, 'pip install "pose3d[mm]"'),
+        ("mmpose:td-hm_hrnet-w32:file.pth", {}, "mmpose:CONFIG, without more"),
         ("mediapipe", {}, "has no heat maps"),
     ],
 )
@@ -321,9 +322,14 @@ def test_what_cannot_be_built(name, config, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.skipif(find_spec("mmpose") is not None, reason="mmpose is installed")
+def test_networks_of_mmpose_need_its_packages():
+    assert 'pip install "pose3d[mm]"' in the_error("mmpose:td-hm_hrnet-w32:file.pth")
+
+
 def test_names_without_weights():
     assert "no weights for 'hrnet-w32' are shipped" in the_error("hrnet-w32")
-    assert 'pip install "pose3d[mm]"' in the_error("mmpose:td-hm_hrnet-w32")
+    assert "mmpose:CONFIG:FILE, without more" in the_error("mmpose:td-hm_hrnet-w32")
     assert "has no heat maps" in the_error("mediapipe")
     assert "did you mean hrnet-w48?" in the_error("hrnet-w4")
 

@@ -142,7 +142,7 @@ def test_the_result_holds_everybody(people, tmp_path, monkeypatch):
     assert result.joints3d.shape == (FRAMES, 2, 17, 3)
     assert np.isfinite(result.joints3d).all()
     assert (result.status == "ok").all()
-    assert result.provenance["weights"]["pose2d"] == "known.pth"
+    assert result.provenance["weights"]["pose2d"] == {"name": "known.pth"}
 
 
 def test_auto_takes_what_is_at_hand(tmp_path, monkeypatch):

@@ -136,7 +136,7 @@ def test_times(tmp_path, lift, tiny):
 def test_provenance(tmp_path, lift, tiny):
     provenance = lift(walk()).provenance
     assert provenance["input"]["name"] == "dance.json"
-    assert provenance["weights"]["pose2d"] == "alphapose"
+    assert provenance["weights"]["pose2d"] == {"name": "alphapose"}
     folder = writers.openpose(tmp_path / "take 1", walk(6))
     sizes = sum(file.stat().st_size for file in folder.iterdir())
 
