@@ -129,7 +129,7 @@ def tell(checkpoint: Checkpoint) -> dict:
 
 
 def recognise(shapes: Mapping[str, Sequence[int]]) -> dict:
-    """Width and attention of the HRNet with entries of these names and shapes.
+    """Width, attention and modules of the HRNet with entries of these names and shapes.
 
     Raises Pose3dError if it is none, or has no layer that gives heat maps.
     """
@@ -143,10 +143,19 @@ def recognise(shapes: Mapping[str, Sequence[int]]) -> dict:
     if len(shape := shapes.get(first, ())) != 4 or 0 in shape:
         raise Pose3dError(f"looks like HRNet, but {first} has the shape {tuple(shape)}")
     matches = [re.match(r"stage2\.0\.branches\.0\.(\d+)\.cam\.", name) for name in shapes]
-    told = {"width": int(shape[0]), "cam_blocks": len({match[1] for match in matches if match})}
+    told = {
+        "width": int(shape[0]),
+        "cam_blocks": len({match[1] for match in matches if match}),
+        "modules": tuple(_modules(shapes, stage) for stage in (2, 3, 4)),
+    }
     if told["cam_blocks"]:
         told["neutral"] = any(name.endswith(".cam.scale") for name in shapes)
     return told
+
+
+def _modules(shapes: Mapping[str, Sequence[int]], stage: int) -> int:
+    found = (re.match(rf"stage{stage}\.(\d+)\.", name) for name in shapes)
+    return len({match[1] for match in found if match})
 
 
 def _size_in_name(where: str) -> dict:

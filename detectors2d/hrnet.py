@@ -20,7 +20,7 @@ from detectors2d.channel_attention import ChannelAttention, Gate
 JOINTS = 17  # COCO
 STRIDE = 4  # px of the picture a cell of the heat maps
 BLOCKS = 4  # in every branch of every module
-MODULES = {2: 1, 3: 4, 4: 3}  # of each stage; stage s has s branches
+MODULES = (1, 4, 3)  # of stages 2 to 4; stage s has s branches
 
 # ImageNet's, of RGB in [0, 1]: what all published weights were trained on.
 IMAGE_MEAN = (0.485, 0.456, 0.406)
@@ -139,6 +139,7 @@ class HRNet(nn.Module):
     gate, neutral : of the attention; see ``ChannelAttention``
     input_size : (width, height) px of the crops that it is meant for, multiples of 32. Others run
         too, but trained weights want people of the size they were trained on.
+    modules : how many modules stages 2, 3 and 4 have; fewer than the paper's make a fast network
 
     ``forward``: images (N, 3, H, W), RGB in [0, 1] less ``IMAGE_MEAN`` over ``IMAGE_STD`` ->
     heat maps (N, 17, H / 4, W / 4) float32, COCO order, about 0 to 1. H and W multiples of 32.
@@ -155,8 +156,11 @@ class HRNet(nn.Module):
         gate: Gate = "literal",
         neutral: bool = True,
         input_size: tuple[int, int] = (192, 256),
+        modules: tuple[int, int, int] = MODULES,
     ) -> None:
         super().__init__()
+        if len(modules) != 3 or any(type(n) is not int or n < 1 for n in modules):
+            raise ValueError(f"modules must be three whole numbers above zero, not {modules!r}")
         if type(width) is not int or width < 1:
             raise ValueError(f"width must be a whole number above zero, not {width!r}")
         if type(cam_blocks) is not int or not 0 <= cam_blocks <= BLOCKS:
@@ -168,6 +172,7 @@ class HRNet(nn.Module):
             "gate": gate,
             "neutral": neutral,
             "input_size": list(self.input_size),
+            "modules": list(modules),
         }
         self.weights_identity: dict[str, str] | None = None
 
@@ -179,7 +184,7 @@ class HRNet(nn.Module):
 
         def stage(number: int, outputs: int) -> nn.Sequential:
             """Modules of ``number`` branches, the last of them with fewer outputs."""
-            left_over = [number] * (MODULES[number] - 1) + [outputs]
+            left_over = [number] * (modules[number - 2] - 1) + [outputs]
             return nn.Sequential(
                 *(
                     HighResolutionModule(
