@@ -19,10 +19,12 @@ from pipeline.version import VERSION
 from pose3d import terminal, weights, weights_store
 from pose3d.attention import attention
 from pose3d.detect import detect
+from pose3d.eval2d import eval_2d
 from pose3d.evaluate import evaluate
 from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
 from pose3d.train import train
+from pose3d.train2d import train_2d
 from pose3d.video import video
 from weights.errors import Pose3dError
 
@@ -91,6 +93,8 @@ app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
 app.command("train")(_guarded(train))
 app.command("eval")(_guarded(evaluate))
+app.command("train-2d")(_guarded(train_2d))
+app.command("eval-2d")(_guarded(eval_2d))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))
 weights.app.command("list")(_guarded(weights_store.list_))
