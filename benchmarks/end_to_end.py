@@ -2,10 +2,9 @@
 
     python -m benchmarks.end_to_end demos/walk.mp4 [MORE.mp4 ...] [--lifter mixste]
 
-Beside each clip lies NAME.npz with ``joints3d_world`` (T, P, 17, 3) metres and the camera's ``R``
-(T, 3, 3) and ``t`` (T, 3), world to camera; the first person is scored. Errors are root-relative,
-in mm (MPJVE: mm per frame), over all 17 joints and over the 12 limb joints; MediaPipe's own world
-landmarks are scored on the same frames and the same pictures.
+Beside each clip lies NAME.npz, the truth (``pipeline.comparison.read_poses``); the first person is
+scored. Errors are root-relative, in mm (MPJVE: mm per frame), over all 17 joints and over the 12
+limb joints; MediaPipe's own world landmarks are scored on the same frames and the same pictures.
 """
 
 from __future__ import annotations
@@ -18,17 +17,10 @@ import numpy as np
 from detectors2d.mediapipe import MediaPipePose
 from lifters3d.evaluation.metrics import mpjpe, mpjve, n_mpjpe, p_mpjpe
 from lifters3d.skeleton import HIP, LIMB_JOINTS
+from pipeline.comparison import read_poses
 from pipeline.joints import blazepose_world_to_h36m
 from pipeline.video import VideoReader
 from pose3d import estimate
-
-
-def truth_in_camera(path: Path) -> np.ndarray:
-    """(T, 17, 3) root-relative metres in camera axes."""
-    with np.load(path) as archive:
-        world = archive["joints3d_world"][:, 0]
-        camera = np.einsum("tij,tkj->tki", archive["R"], world) + archive["t"][:, None]
-    return camera - camera[:, HIP : HIP + 1]
 
 
 def mediapipe_world(path: Path) -> np.ndarray:
@@ -65,7 +57,7 @@ def main() -> None:
     parser.add_argument("--lifter", default="mixste")
     arguments = parser.parse_args()
     for clip in arguments.clips:
-        target = truth_in_camera(clip.with_suffix(".npz"))
+        target = read_poses(clip.with_suffix(".npz")).joints3d[:, 0]
         ours = estimate(clip, lifter=arguments.lifter).joints3d[:, 0]
         for name, poses in ((arguments.lifter, ours), ("MediaPipe 3D", mediapipe_world(clip))):
             row = ", ".join(f"{key} {value:.1f}" for key, value in errors(poses, target).items())

@@ -18,11 +18,13 @@ import typer
 from pipeline.version import VERSION
 from pose3d import terminal, weights, weights_store
 from pose3d.attention import attention
+from pose3d.compare import compare
 from pose3d.detect import detect
 from pose3d.eval2d import eval_2d
 from pose3d.evaluate import evaluate
 from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
+from pose3d.plot import plot
 from pose3d.train import train
 from pose3d.train2d import train_2d
 from pose3d.video import video
@@ -89,6 +91,8 @@ def _guarded(command: Callable) -> Callable:
 app.command("video")(_guarded(video))
 app.command("lift")(_guarded(lift))
 app.command("detect")(_guarded(detect))
+app.command("plot")(_guarded(plot))
+app.command("compare")(_guarded(compare))
 app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
 app.command("train")(_guarded(train))
