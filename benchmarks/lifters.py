@@ -60,10 +60,10 @@ def ours(lifter: nn.Module, keypoints: np.ndarray, precision: str, batch: int | 
     """Frames per second of ``lift_sequences``, and its output in mm."""
     time_s = np.arange(len(keypoints)) / 30
     began = time.perf_counter()
-    (joints,) = lift_sequences(
+    (lifted,) = lift_sequences(
         lifter, [(keypoints, time_s)], SIZE, precision=precision, batch=batch
     )
-    return len(keypoints) / (time.perf_counter() - began), 1000 * joints
+    return len(keypoints) / (time.perf_counter() - began), 1000 * lifted.joints
 
 
 def _device(lifter: nn.Module) -> torch.device:

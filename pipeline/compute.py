@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from pipeline.settings import PRECISIONS
 from weights.errors import Pose3dError
+
+Answer = TypeVar("Answer")
 
 
 def choose_device(wanted: str) -> torch.device:
@@ -67,8 +70,8 @@ def products_in(precision: str, device: torch.device) -> Iterator[None]:
 
 
 def map_batches(
-    function: Callable[[Tensor], Tensor], batches: Sequence[Tensor], device: torch.device
-) -> Iterator[Tensor]:
+    function: Callable[[Tensor], Answer], batches: Sequence[Tensor], device: torch.device
+) -> Iterator[Answer]:
     """``function`` of every batch, in order; it works on ``device``.
 
     On a CPU several batches run at once, each on one thread: the layers of lifters are so small
@@ -82,7 +85,7 @@ def map_batches(
     inference = torch.is_inference_mode_enabled()
     lowered, dtype = torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu")
 
-    def work(batch: Tensor) -> Tensor:
+    def work(batch: Tensor) -> Answer:
         with torch.inference_mode(inference), torch.autocast("cpu", dtype, enabled=lowered):
             return function(batch)
 

@@ -78,20 +78,20 @@ def _lift(
     # As videos are lifted: that is for the 17 joints of Human3.6M, and takes the root away.
     if root == "subtract" and skeleton == H36M:
         time_s = np.arange(len(clip.keypoints)) / (clip.frame_rate or 50.0)
-        (joints,) = lift_sequences(
+        (lifted,) = lift_sequences(
             lifter,
             [(clip.keypoints, time_s)],
             clip.size,
             flip_average=flip_average,
             precision=precision,
         )
-        return joints
+        return lifted.joints
     device = next(lifter.parameters()).device
     keypoints = torch.as_tensor(clip.keypoints, dtype=torch.float32, device=device)
     if lifter.convention.joints == "derived":
         keypoints = derive_trunk(keypoints)
     with products_in(precision, device):
-        (poses,) = lift_windows(
+        (lifted,) = lift_windows(
             lifter, [keypoints], clip.size, flip_average=flip_average, mirror=skeleton.mirror
         )
-    return poses.float().cpu().numpy()
+    return lifted.joints.float().cpu().numpy()

@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -39,6 +40,17 @@ FARTHEST = 1e6
 GUESSED_FOCAL = 1.2
 
 
+class Lifted(NamedTuple):
+    """A lifted sequence of n frames.
+
+    joints : (n, 17, 3) float32 metres, root-relative, camera axes (x right, y down, z away)
+    doubt : (n, 17, 2) float32 metres, how far the lifter disagrees with itself (``windows.Poses``)
+    """
+
+    joints: np.ndarray
+    doubt: np.ndarray
+
+
 def focal_length(size: tuple[int, int], fov_degrees: float | None = None) -> float:
     """Focal length in px of a picture ``size`` = (w, h) px; the field of view is horizontal."""
     if fov_degrees is None:
@@ -58,7 +70,7 @@ def lift_sequences(
     precision: str = "fp32",
     batch: int | None = None,
     done: Callable[[int], None] = lambda frames: None,
-) -> list[np.ndarray]:
+) -> list[Lifted]:
     """Lift unbroken sequences, of one person each, in common batches.
 
     Sequences shorter than the receptive field are padded with their end frames.
@@ -78,7 +90,7 @@ def lift_sequences(
 
     Returns
     -------
-    (n, 17, 3) float32 metres each, root-relative, camera axes (x right, y down, z away).
+    ``Lifted`` of each.
     """
     device = next(lifter.parameters()).device
     choose_precision(precision, device)  # says what is wrong with it, sequences or none
@@ -109,16 +121,18 @@ def lift_sequences(
             batch=batch,
             done=tell,
         )
-    results = [np.zeros((0, 17, 3), np.float32) for _ in sequences]
-    for number, joints in zip(filled, lifted, strict=True):
+    results = [Lifted(np.zeros((0, 17, 3), np.float32), np.zeros((0, 17, 2), np.float32))]
+    results *= len(sequences)
+    for number, (joints, doubt) in zip(filled, lifted, strict=True):
         _, time_s, grid = prepared[number]
         joints = joints.float() - joints[:, HIP : HIP + 1].float()
         if lifter.convention.normalisation != "screen":
             joints = _to_camera_axes(joints, points[number], size, fov_degrees)
-        result = joints.cpu().numpy()
+        joints, doubt = joints.cpu().numpy(), doubt.float().cpu().numpy()
         if grid is not None:
-            result = CubicSpline(grid, result, axis=0)(time_s)
-        results[number] = result.astype(np.float32)
+            joints = CubicSpline(grid, joints, axis=0)(time_s)
+            doubt = doubt[np.searchsorted(grid, time_s).clip(0, len(grid) - 1)]
+        results[number] = Lifted(joints.astype(np.float32), doubt)
     return results
 
 
@@ -274,8 +288,8 @@ def lift(
         causal=causal,
         precision=precision,
     )
-    for place, poses in zip(places, lifted, strict=True):
-        joints[place] = poses
+    for place, found in zip(places, lifted, strict=True):
+        joints[place] = found.joints
     return joints.reshape(*points.shape[:-1], 3)
 
 

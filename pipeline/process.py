@@ -24,7 +24,9 @@ from pipeline.rendering.video import render_video
 from pipeline.result import PoseResult
 from pipeline.settings import Settings
 from pipeline.sides import repair_sides
+from pipeline.smoothing import remove_outliers, smooth
 from pipeline.tracking import split_at_jumps
+from pipeline.uncertainty import signs_of_doubt, uncertainty
 from pipeline.video import VideoInfo, VideoReader
 from pipeline.world import root_path, usual_step
 from weights.errors import Pose3dError
@@ -87,7 +89,7 @@ def process_video(
     result.save(result_path)
     if not settings.render:
         return Outcome(result, result_path, None)
-    render_video(result, path, video_path, progress)
+    render_video(result, path, video_path, progress, settings.layout, settings.orbit)
     return Outcome(result, result_path, video_path)
 
 
@@ -146,14 +148,33 @@ def lift_people(
     )
     joints3d = np.full((count, len(people), 17, 3), np.nan, np.float32)
     places = [(part, place) for place, track in enumerate(tracks) for part in track.places]
-    for place, joints in zip(places, lifted, strict=True):
-        joints3d[place] = joints
+    method = "one-euro" if settings.causal and settings.smooth == "auto" else settings.smooth
+    doubt = np.full((count, len(people), 17, 2), np.nan, np.float32)
+    for place, found in zip(places, lifted, strict=True):
+        joints3d[place] = smooth(found.joints, time_s[place[0]], method)
+        doubt[place] = found.doubt
     progress.advance(int(np.isnan(joints3d[:, :, 0, 0]).sum()))
 
     step_s = usual_step(time_s, frame_rate)
     focal = focal_length(size, settings.fov)
     roots = [
         root_path(joints3d[:, place], _with_hip(track.keypoints), track.scores, focal, size, step_s)
+        for place, track in enumerate(tracks)
+    ]
+    unsure = [
+        uncertainty(
+            signs_of_doubt(
+                joints3d[:, place],
+                track.keypoints,
+                roots[place],
+                doubt[:, place],
+                focal,
+                size,
+                settings.causal,
+            ),
+            ~np.isfinite(track.keypoints).all(axis=-1),
+            lifter.weights_identity["name"],
+        )
         for place, track in enumerate(tracks)
     ]
     warnings = list(warnings)
@@ -174,7 +195,7 @@ def lift_people(
         scores2d=np.stack([track.scores for track in tracks], axis=1),
         joints3d=joints3d,
         root=np.stack(roots, axis=1),
-        uncertainty=np.full((count, len(people), 17), np.nan, np.float32),
+        uncertainty=np.stack(unsure, axis=1),
         status=np.stack([track.status for track in tracks], axis=1),
         picture_size=size,
         frame_rate=Fraction(frame_rate),
@@ -222,6 +243,8 @@ def _bridge(person: Person, time_s: np.ndarray, settings: Settings) -> _Bridged:
     for number in range(stretch.max() + 1):
         own = stretch == number
         points = np.where(own[:, None, None], person.keypoints, np.nan)
+        if settings.remove_outliers and not settings.causal:
+            points[own] = remove_outliers(points[own])
         if not settings.causal and not there[own].all():
             points, _ = fill_joints(points, there.astype(np.float32), time_s, 0.5, max_gap)
         seen = np.concatenate([points, person.scores[..., None]], axis=-1)

@@ -19,6 +19,10 @@ else:
 
 PEOPLE = r"largest|all|[1-9]\d*|id:\d+"
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+SMOOTHING = ("auto", "none", "butterworth", "savgol", "one-euro")
+BACKENDS = ("torch", "onnx", "openvino")
+LAYOUTS = ("side-by-side", "overlay", "3d-only", "grid")
+ORBITS = ("side-by-side", "3d-only")  # the layouts with one 3D view, which can go around
 
 
 @dataclass(frozen=True)
@@ -36,12 +40,18 @@ class Settings:
     start, end : seconds of the video to work on; end exclusive; None is from the beginning, to
         the end
     device : "auto", "cpu", "cuda" or "cuda:N"
+    backend : what runs a top-down network of heat maps: "torch", or, on a CPU, "onnx" or "openvino"
     fov : horizontal field of view of the camera in degrees; None is a guess
     flip : average the lifting with that of the mirrored keypoints
     causal : the 3D joints of a frame depend on it and earlier frames alone; gaps are not bridged
     precision : "auto", "fp32", "bf16" or "fp16": of the lifter's products
+    smooth : of the joints over time (``smoothing.smooth``): "auto" is "butterworth", or "one-euro"
+        if causal; "none", "butterworth", "butterworth:HZ", "savgol" or "one-euro"
+    remove_outliers : replace 2D joints that jump away for a moment (not if causal)
     max_gap : longest gap in seconds, in which nobody was found, to bridge by interpolation
     render : write the video as well, not only the result file
+    layout : of that video, one of ``LAYOUTS``
+    orbit : whether its 3D view goes around the people
     """
 
     lifter: str = "mixste"
@@ -54,12 +64,17 @@ class Settings:
     start: float | None = None
     end: float | None = None
     device: str = "auto"
+    backend: str = "torch"
     fov: float | None = None
     flip: bool = True
     causal: bool = False
     precision: str = "auto"
+    smooth: str = "auto"
+    remove_outliers: bool = False
     max_gap: float = 0.5
     render: bool = True
+    layout: str = "side-by-side"
+    orbit: bool = False
 
     def __post_init__(self) -> None:
         _require(isinstance(self.lifter, str) and self.lifter, "lifter", self.lifter, "a name")
@@ -82,13 +97,31 @@ class Settings:
         if self.end is not None and self.end <= (self.start or 0):
             raise Pose3dError(f"end ({self.end:g} s) must be after start ({self.start or 0:g} s)")
         _require(isinstance(self.device, str), "device", self.device, "auto, cpu, cuda or cuda:N")
+        known = self.backend in BACKENDS
+        _require(known, "backend", self.backend, "torch, onnx or openvino")
         _number("fov", self.fov, 5, 170, optional=True)
         _require(isinstance(self.flip, bool), "flip", self.flip, "true or false")
         _require(isinstance(self.causal, bool), "causal", self.causal, "true or false")
         known = self.precision in PRECISIONS
         _require(known, "precision", self.precision, "auto, fp32, bf16 or fp16")
+        self._check_smoothing()
         _number("max_gap", self.max_gap, 0, math.inf)
         _require(isinstance(self.render, bool), "render", self.render, "true or false")
+        check_layout(self.layout, self.orbit)
+
+    def _check_smoothing(self) -> None:
+        method, _ = parse_smoothing(self.smooth)
+        if self.causal and method in ("butterworth", "savgol"):
+            raise Pose3dError(
+                f"setting smooth {self.smooth} looks ahead, which causal forbids: choose one-euro "
+                "or none"
+            )
+        _require(
+            isinstance(self.remove_outliers, bool),
+            "remove_outliers",
+            self.remove_outliers,
+            "true or false",
+        )
 
     @staticmethod
     def names() -> list[str]:
@@ -98,6 +131,16 @@ class Settings:
     def as_dict(self) -> dict:
         """JSON values, for the result's provenance."""
         return asdict(self)
+
+
+def check_layout(layout: object, orbit: object) -> None:
+    """Raise Pose3dError if there is no such layout, or none such that can orbit."""
+    _require(layout in LAYOUTS, "layout", layout, f"{', '.join(LAYOUTS[:-1])} or {LAYOUTS[-1]}")
+    _require(isinstance(orbit, bool), "orbit", orbit, "true or false")
+    if orbit and layout not in ORBITS:
+        raise Pose3dError(
+            f"the layout {layout} has no view that can orbit: choose {' or '.join(ORBITS)}"
+        )
 
 
 def make_settings(config: str | Path | None = None, **given: object) -> Settings:
@@ -122,6 +165,21 @@ def make_settings(config: str | Path | None = None, **given: object) -> Settings
         if config is None:
             raise
         raise Pose3dError(f"{error} (settings of {config} and of the command)") from None
+
+
+def parse_smoothing(text: str) -> tuple[str, float | None]:
+    """The ``smooth`` setting as method and cutoff in Hz, which "butterworth:HZ" alone has."""
+    method, colon, number = str(text).partition(":")
+    try:
+        cutoff = float(number) if colon else None
+    except ValueError:
+        cutoff = math.nan
+    fine = method in SMOOTHING
+    if colon:
+        fine = method == "butterworth" and 0.1 <= cutoff <= 1000
+    choice = ", ".join(SMOOTHING)
+    _require(fine, "smooth", text, f"{choice}, or butterworth:HZ with a cutoff of 0.1 Hz or more")
+    return method, cutoff
 
 
 def read_config(path: str | Path) -> dict:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -29,6 +30,19 @@ Size = tuple[int, int]
 Mirror = Sequence[int] | None
 
 
+class Poses(NamedTuple):
+    """What a lifter says of n frames, and how far it disagrees with itself.
+
+    joints : (n, J, 3)
+    doubt : (n, J, 2) in the joints' unit: how far apart the lifting of the mirrored keypoints is,
+        halved; and the standard deviation over the windows that a frame lies in. NaN where there
+        is nothing to compare.
+    """
+
+    joints: Tensor
+    doubt: Tensor
+
+
 def lift_windows(
     lifter: nn.Module,
     sequences: Sequence[Tensor],
@@ -39,7 +53,7 @@ def lift_windows(
     causal: Sequence[np.ndarray] | None = None,
     batch: int | None = None,
     done: Callable[[int], None] = lambda frames: None,
-) -> list[Tensor]:
+) -> list[Poses]:
     """Lift sequences by windows, in the lifter's own axes.
 
     Sequence lifters: windows overlap by two thirds and are blended with weights that fall to their
@@ -60,7 +74,7 @@ def lift_windows(
 
     Returns
     -------
-    (n, J, 3) each.
+    ``Poses`` of each sequence.
     """
     if not sequences:
         return []
@@ -73,7 +87,8 @@ def lift_windows(
         poses = _lift_blended(lifter, sequences, size, turn, batch, done)
     else:
         poses = _lift_each_frame(lifter, sequences, size, turn, batch, done)
-    return list(poses.split([len(sequence) for sequence in sequences]))
+    lengths = [len(sequence) for sequence in sequences]
+    return [Poses(*parts) for parts in zip(*(part.split(lengths) for part in poses), strict=True)]
 
 
 def default_batch(lifter: nn.Module, device: torch.device) -> int:
@@ -110,8 +125,8 @@ def _lift_blended(
     mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
-) -> Tensor:
-    """(sum of n, J, 3): overlapping windows of a sequence lifter, blended."""
+) -> Poses:
+    """Of all sequences: overlapping windows of a sequence lifter, blended."""
     frames, inputs = lifter.frames, _inputs(lifter, sequences, size)
     index, starts, kept = [], [], []
     first = padded = 0
@@ -127,23 +142,30 @@ def _lift_blended(
     offsets = torch.arange(frames, device=inputs.device)
     weight = blend_weights(frames).to(inputs.device)
 
-    total = inputs.new_zeros(padded, lifter.joints, 3)
+    # Sums over windows: weight; and times it joints, doubt by the mirror, squares of the joints.
     share = inputs.new_zeros(padded)
+    total = inputs.new_zeros(padded, lifter.joints, 5)
     told = 0
 
-    def lift(chunk: Tensor) -> Tensor:
+    def lift(chunk: Tensor) -> tuple[Tensor, Tensor]:
         return _forward(lifter, inputs[places[chunk[:, None] + offsets]], mirror)
 
     chunks = torch.tensor(starts, device=inputs.device).split(batch)
-    for chunk, poses in zip(chunks, map_batches(lift, chunks, inputs.device), strict=True):
+    batches = map_batches(lift, chunks, inputs.device)
+    for chunk, (poses, doubt) in zip(chunks, batches, strict=True):
         where = chunk[:, None] + offsets
+        parts = (poses, doubt[..., None], poses.square().sum(-1, keepdim=True))
+        said = torch.cat(parts, dim=-1)
         # Windows of one batch overlap: an accumulating sum.
-        total.index_put_((where,), weight[:, None, None] * poses, accumulate=True)
+        total.index_put_((where,), weight[:, None, None] * said, accumulate=True)
         share.index_put_((where,), weight.expand(len(chunk), -1), accumulate=True)
         reached = len(inputs) * min(1.0, (int(chunk[-1]) + frames) / padded)
         done(int(reached) - told)
         told = int(reached)
-    return (total / share[:, None, None])[torch.cat(kept).to(inputs.device)]
+    means = (total / share[:, None, None])[torch.cat(kept).to(inputs.device)]
+    joints = means[..., :3]
+    spread = (means[..., 4] - joints.square().sum(-1)).clamp_min(0).sqrt()
+    return Poses(joints, torch.stack([means[..., 3], spread], dim=-1))
 
 
 def _lift_each_frame(
@@ -153,8 +175,8 @@ def _lift_each_frame(
     mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
-) -> Tensor:
-    """(sum of n, J, 3): a window for every frame, whose centre (or end) it is.
+) -> Poses:
+    """Of all sequences: a window for every frame, whose centre (or end) it is.
 
     What the network computes of single frames is computed once, not once a window.
     """
@@ -166,6 +188,7 @@ def _lift_each_frame(
     own = frames - 1 if lifter.output == "last" else frames // 2
     offsets = torch.arange(frames) - own
     poses = inputs.new_empty(len(inputs), lifter.joints, 3)
+    doubt = inputs.new_full((len(inputs), lifter.joints, 2), torch.nan)
     for chunk in torch.arange(len(inputs)).split(FEATURE_FRAMES):
         where = (chunk[:, None] + offsets).clamp(low[chunk, None], high[chunk, None]).to(device)
         if lifter.convention.normalisation == "person":
@@ -180,15 +203,17 @@ def _lift_each_frame(
             lifted = _from_features(
                 lifter, inputs[first : int(where.max()) + 1], where - first, mirror, batch
             )
-        poses[chunk.to(device)] = torch.cat([piece[:, 0] for piece in lifted])
+        rows = chunk.to(device)
+        for part, (said, unsure) in zip(rows.split(batch), lifted, strict=True):
+            poses[part], doubt[part, :, 0] = said[:, 0], unsure[:, 0]
         done(len(chunk))
-    return poses
+    return Poses(poses, doubt)
 
 
 def _from_features(
     lifter: nn.Module, inputs: Tensor, where: Tensor, mirror: Mirror, batch: int
-) -> Iterator[Tensor]:
-    """Poses (b, 1, J, 3) of windows ``where`` (m, T) of normalised frames (n, J, 2)."""
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """``_forward`` of windows ``where`` (m, T) of normalised frames (n, J, 2)."""
     pieces = inputs.split(CUDA_FRAMES if inputs.is_cuda else CPU_FRAMES)
     # Once a frame it costs little to be exact.
     with torch.autocast(inputs.device.type, enabled=False):
@@ -197,11 +222,11 @@ def _from_features(
             turned = [flip(piece, mirror) for piece in pieces]
             mirrored = torch.cat(list(map_batches(lifter.encode_frames, turned, inputs.device)))
 
-    def lift(rows: Tensor) -> Tensor:
+    def lift(rows: Tensor) -> tuple[Tensor, Tensor]:
         poses = lifter.lift_window(features[rows])
-        if mirror is not None:
-            poses = (poses + flip(lifter.lift_window(mirrored[rows]), mirror)) / 2
-        return poses
+        if mirror is None:
+            return poses, poses.new_full(poses.shape[:-1], torch.nan)
+        return _average(poses, flip(lifter.lift_window(mirrored[rows]), mirror))
 
     return map_batches(lift, where.split(batch), inputs.device)
 
@@ -214,8 +239,8 @@ def _lift_causal(
     mirror: Mirror,
     batch: int,
     done: Callable[[int], None],
-) -> Tensor:
-    """(sum of n, J, 3): a window for every output frame that holds no later frame.
+) -> Poses:
+    """Of all sequences: a window for every output frame that holds no later frame.
 
     Lifters of the last frame take the window as it is. Others see the clip as if it ended there:
     the present frame is repeated to fill the window behind it.
@@ -235,7 +260,7 @@ def _lift_causal(
     begin = np.repeat(ends[:-1], [len(sequence) for sequence in sequences])
     points, numbers = torch.cat(list(sequences)), np.arange(len(clock))
 
-    def lift(now: Tensor) -> Tensor:
+    def lift(now: Tensor) -> tuple[Tensor, Tensor]:
         now = now.numpy()
         times = np.maximum(clock[now, None] - steps, begin[now, None])
         places = np.interp(times, clock, numbers)
@@ -247,14 +272,15 @@ def _lift_causal(
             windows = screen(windows, size)
         elif convention == "frame":
             windows = frame(windows, frames)[:, earlier:]
-        poses = _forward(lifter, windows, mirror)
-        return poses[:, frames - 1 - held] if poses.shape[1] > 1 else poses[:, 0]
+        own = frames - 1 - held if lifter.output == "sequence" else 0
+        return tuple(part[:, own] for part in _forward(lifter, windows, mirror))
 
     outputs = []
-    for poses in map_batches(lift, torch.from_numpy(numbers).split(batch), points.device):
-        outputs.append(poses)
-        done(len(poses))
-    return torch.cat(outputs)
+    for said in map_batches(lift, torch.from_numpy(numbers).split(batch), points.device):
+        outputs.append(said)
+        done(len(said[0]))
+    joints, doubt = (torch.cat(parts) for parts in zip(*outputs, strict=True))
+    return Poses(joints, torch.stack([doubt, torch.full_like(doubt, torch.nan)], dim=-1))
 
 
 def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tensor:
@@ -267,14 +293,18 @@ def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tenso
     return points
 
 
-def _forward(lifter: nn.Module, windows: Tensor, mirror: Mirror) -> Tensor:
-    """Windows (B, T, J, 2) of ``_inputs`` through the lifter."""
+def _forward(lifter: nn.Module, windows: Tensor, mirror: Mirror) -> tuple[Tensor, Tensor]:
+    """Windows (B, T, J, 2) of ``_inputs`` through the lifter: joints and doubt by the mirror."""
     if lifter.convention.normalisation == "person":
         windows = person(windows)
     poses = lifter(windows)
-    if mirror is not None:
-        poses = (poses + flip(lifter(flip(windows, mirror)), mirror)) / 2
-    return poses
+    if mirror is None:
+        return poses, poses.new_full(poses.shape[:-1], torch.nan)
+    return _average(poses, flip(lifter(flip(windows, mirror)), mirror))
+
+
+def _average(poses: Tensor, mirrored: Tensor) -> tuple[Tensor, Tensor]:
+    return (poses + mirrored) / 2, (poses - mirrored).norm(dim=-1) / 2
 
 
 def blend_weights(frames: int) -> Tensor:

@@ -61,11 +61,15 @@ def lift(
             metavar="ID", help="Only this one. [dim]\\[default: all][/dim]", rich_help_panel=WHAT
         ),
     ] = None,
+    layout: options.Layout = None,
+    orbit: options.Orbit = None,
     lifter: options.Lifter = None,
     fov: options.Fov = None,
     flip: options.Flip = None,
     causal: options.Causal = None,
     max_gap: options.MaxGap = None,
+    smooth: options.Smooth = None,
+    remove_outliers: options.RemoveOutliers = None,
     device: options.Device = None,
     precision: options.Precision = None,
     quiet: options.Quiet = False,
@@ -86,11 +90,15 @@ def lift(
     settings = make_settings(
         lifter=lifter,
         render=video is not None,
+        layout=layout,
+        orbit=orbit,
         fov=fov,
         flip=flip,
         causal=causal,
         precision=precision,
         max_gap=max_gap,
+        smooth=smooth,
+        remove_outliers=remove_outliers,
         device=device,
     )
     picture, rate = _size(size), _rate(fps)

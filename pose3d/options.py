@@ -45,6 +45,23 @@ Render = Annotated[
         default="render",
     ),
 ]
+Layout = Annotated[
+    str | None,
+    _option(
+        panel=WHAT,
+        help="Of the video: side-by-side, overlay, 3d-only or grid (picture, front, side, top).",
+        default="side-by-side",
+    ),
+]
+Orbit = Annotated[
+    bool | None,
+    _option(
+        "--orbit/--no-orbit",
+        panel=WHAT,
+        help="Let the 3D view go around the people.",
+        default="no-orbit",
+    ),
+]
 Fov = Annotated[
     float | None,
     _option(
@@ -80,6 +97,24 @@ MaxGap = Annotated[
         metavar="SECONDS",
         help="Bridge stretches without a person up to this long.",
         default="0.5",
+    ),
+]
+Smooth = Annotated[
+    str | None,
+    _option(
+        panel=WHAT,
+        metavar="METHOD",
+        help="Of the joints over time: none, butterworth, butterworth:HZ, savgol, one-euro.",
+        default="butterworth:6, one-euro if causal",
+    ),
+]
+RemoveOutliers = Annotated[
+    bool | None,
+    _option(
+        "--remove-outliers/--no-remove-outliers",
+        panel=WHAT,
+        help="Replace 2D joints that jump away for a moment.",
+        default="no-remove-outliers",
     ),
 ]
 Repair = Annotated[

@@ -22,10 +22,14 @@ def video(
     start: options.Start = None,
     end: options.End = None,
     render: options.Render = None,
+    layout: options.Layout = None,
+    orbit: options.Orbit = None,
     fov: options.Fov = None,
     flip: options.Flip = None,
     causal: options.Causal = None,
     max_gap: options.MaxGap = None,
+    smooth: options.Smooth = None,
+    remove_outliers: options.RemoveOutliers = None,
     repair: options.Repair = None,
     pose2d: options.Pose2d = None,
     detector: options.Detector = None,
@@ -43,8 +47,9 @@ def video(
 ) -> None:
     """Turn a video into 3D skeletons.
 
-    Writes NAME_pose3d.mp4 (the picture beside the 3D skeleton) and NAME_pose3d.npz (all numbers;
-    pose3d.load_result reads it) into the output folder and prints their paths.
+    Writes NAME_pose3d.mp4 (the picture beside the 3D skeleton, or another --layout) and
+    NAME_pose3d.npz (all numbers; pose3d.load_result reads it) into the output folder and prints
+    their paths.
 
     Example: pose3d video dance.mp4 --lifter mixste -o results
     """
@@ -62,11 +67,15 @@ def video(
         start=start,
         end=end,
         render=render,
+        layout=layout,
+        orbit=orbit,
         fov=fov,
         flip=flip,
         causal=causal,
         precision=precision,
         max_gap=max_gap,
+        smooth=smooth,
+        remove_outliers=remove_outliers,
         device=device,
     )
     # The networks' libraries take seconds to import: not for --help or a wrong flag.

@@ -66,4 +66,4 @@ def rooted(joints):
 
 def lift_sequence(lifter, keypoints, time_s, size, **options):
     """The lifting of a single sequence."""
-    return lift_sequences(lifter, [(keypoints, time_s)], size, **options)[0]
+    return lift_sequences(lifter, [(keypoints, time_s)], size, **options)[0].joints

@@ -55,8 +55,8 @@ def poseformer():
 def test_poseformer_a_window_a_frame(poseformer):
     """The authors leave the predicted root as it is, and so does ``lift_windows``."""
     case, keypoints, size = golden("poseformer_f9")
-    (joints,) = lift_windows(poseformer, [torch.from_numpy(keypoints)], size, flip_average=True)
-    np.testing.assert_allclose(joints.numpy(), case["output_camera"], rtol=0, atol=TOLERANCE)
+    (lifted,) = lift_windows(poseformer, [torch.from_numpy(keypoints)], size, flip_average=True)
+    np.testing.assert_allclose(lifted.joints.numpy(), case["output_camera"], rtol=0, atol=TOLERANCE)
     assert np.abs(case["output_camera"][:, 0]).min() > 0.01  # the root is not at 0
 
 
@@ -64,9 +64,9 @@ def test_poseformer_root_relative(poseformer):
     """``lift_sequences`` subtracts the root (these weights put it half a metre off)."""
     case, keypoints, size = golden("poseformer_f9")
     # 50 frames/s do not matter where the weights know no frame rate.
-    (joints,) = lift_sequences(poseformer, [(keypoints, evenly(40, 50.0))], size)
+    (lifted,) = lift_sequences(poseformer, [(keypoints, evenly(40, 50.0))], size)
     expected = rooted(case["output_camera"])
-    np.testing.assert_allclose(joints, expected, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(lifted.joints, expected, rtol=0, atol=TOLERANCE)
 
 
 @pytest.mark.parametrize(
@@ -82,8 +82,8 @@ def test_mistakes_in_the_recipe_are_seen(poseformer, mistake):
         points = points.roll(1, dims=0)
     if mistake == "zeros":  # beyond the ends
         points = torch.cat([torch.zeros(4, 17, 2), points])
-    (joints,) = lift_windows(poseformer, [points], size, flip_average=mistake != "no flip")
-    joints = joints[4:] if mistake == "zeros" else joints
+    (lifted,) = lift_windows(poseformer, [points], size, flip_average=mistake != "no flip")
+    joints = lifted.joints[4:] if mistake == "zeros" else lifted.joints
     # The last four see the end of this shorter clip.
     error = np.abs(joints[:8].numpy() - case["output_camera"][:8]).max()
     assert (error > 100 * TOLERANCE) == (mistake != "none")
@@ -106,7 +106,7 @@ def lifted_alone(lifter, windows, size, monkeypatch):
     """(B, T, 17, 3) of windows (B, T, 17, 2) px that nothing is added to."""
     monkeypatch.setattr("pipeline.windows.held_ends", lambda frames: 0)
     lifted = lift_windows(lifter, list(windows), size, flip_average=True)
-    return torch.stack(lifted).numpy()
+    return torch.stack([one.joints for one in lifted]).numpy()
 
 
 @pytest.mark.parametrize("length", [40, 20])

@@ -65,10 +65,13 @@ def test_every_setting_can_stand_in_a_file(toml):
         "start": 1.5,
         "end": 4,
         "device": "cpu",
+        "backend": "openvino",
         "fov": 60,
         "flip": False,
         "causal": True,
         "precision": "bf16",
+        "smooth": "one-euro",
+        "remove_outliers": True,
         "max_gap": 0.1,
         "render": False,
     }
@@ -111,6 +114,8 @@ def test_provenance_is_json():
         ({"lifter": ""}, "lifter"),
         ({"lifter": 3}, "lifter"),
         ({"device": 0}, "device"),
+        ({"backend": "tensorrt"}, "backend must be torch, onnx or openvino, not 'tensorrt'"),
+        ({"backend": 1}, "backend"),
     ],
 )
 def test_impossible_values_are_named(values, words):

@@ -45,7 +45,7 @@ def lifted(lifter, *sequences, causal=None, flip_average=True, **options):
     options["flip_average"] = flip_average
     if causal is not None:
         options["causal"] = causal
-    return [p.numpy() for p in lift_windows(lifter, tensors(*sequences), SIZE, **options)]
+    return [p.joints.numpy() for p in lift_windows(lifter, tensors(*sequences), SIZE, **options)]
 
 
 def assert_near(ours, expected, atol=1e-5):
@@ -153,7 +153,8 @@ def test_people_of_one_batch_do_not_see_each_other(kind, normalisation, causal, 
 
     def together(clips):
         pairs = [(clip, evenly(len(clip), 45.0 if causal else 30.0) + 3) for clip in clips]
-        return lift_sequences(lifter, pairs, SIZE, causal=causal, batch=7)
+        lifted = lift_sequences(lifter, pairs, SIZE, causal=causal, batch=7)
+        return [one.joints for one in lifted]
 
     ours = together(clips)
     for clip, joints in zip(clips[:2], ours, strict=False):
@@ -171,10 +172,12 @@ def test_nobody_and_empty_stretches(kind):
     nothing, clip = np.zeros((0, 17, 2)), figure(7)
     for causal in (False, True):
         pairs = [(nothing, evenly(0)), (clip, evenly(7)), (nothing, evenly(0))]
-        before, ours, after = lift_sequences(lifter, pairs, SIZE, causal=causal)
+        before, ours, after = (
+            one.joints for one in lift_sequences(lifter, pairs, SIZE, causal=causal)
+        )
         assert before.shape == after.shape == (0, 17, 3)
         (alone,) = lift_sequences(lifter, pairs[1:2], SIZE, causal=causal)
-        assert_near(ours, alone)
+        assert_near(ours, alone.joints)
 
 
 # Memory ------------------------------------------------------------------------------------------
@@ -221,12 +224,12 @@ def test_features_at_once_do_not_grow_with_the_clip(monkeypatch):
 @pytest.mark.parametrize("kind", KINDS)
 def test_missing_joints_stay_where_they_are(kind, normalisation):
     lifter, clip, time_s = network(kind, normalisation), figure(44), evenly(44)
-    (whole,) = lift_sequences(lifter, [(clip, time_s)], SIZE)
+    whole = lift_sequences(lifter, [(clip, time_s)], SIZE)[0].joints
     for lost in ([13], [0], [0, 1, 4], list(range(17))):
         holed = clip.copy()
         holed[21, lost] = np.nan
         holed[22, lost[0], 1] = np.inf
-        (ours,) = lift_sequences(lifter, [(holed, time_s)], SIZE)
+        ours = lift_sequences(lifter, [(holed, time_s)], SIZE)[0].joints
         assert np.isfinite(ours).all()
         # A window reaches T // 2 to each side (T - 1 if blended); sizes of frames as far again.
         reach = FRAMES - 1 if kind in SEQUENCE or kind == "liftformer causal" else FRAMES // 2
