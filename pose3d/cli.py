@@ -22,6 +22,7 @@ from pose3d.compare import compare
 from pose3d.detect import detect
 from pose3d.eval2d import eval_2d
 from pose3d.evaluate import evaluate
+from pose3d.export_results import export, schema
 from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
 from pose3d.plot import plot
@@ -91,6 +92,8 @@ def _guarded(command: Callable) -> Callable:
 app.command("video")(_guarded(video))
 app.command("lift")(_guarded(lift))
 app.command("detect")(_guarded(detect))
+app.command("export")(_guarded(export))
+app.command("schema")(_guarded(schema))
 app.command("plot")(_guarded(plot))
 app.command("compare")(_guarded(compare))
 app.command("lifters")(_guarded(lifters))
