@@ -32,7 +32,13 @@ ADVISED = "hrnet-w48-256x192 rtmdet-m-person"
 # Frames whose people go through the networks together.
 FRAMES_AT_ONCE = 8
 # Public weights in the order in which "auto" takes them.
-PEOPLE_BEST_FIRST = ("rtmdet-m-person", "rtmdet-m", "rtmdet-tiny", "faster-rcnn-r50")
+PEOPLE_BEST_FIRST = (
+    "rtmdet-m-person",
+    "rtmdet-m",
+    "rtmdet-tiny",
+    "faster-rcnn-r50",
+    "rtmdet-nano-person",
+)
 BEST_FIRST = ("hrnet-w48-384x288", "hrnet-w48-256x192", "hrnet-w32-384x288", "hrnet-w32-256x192")
 
 

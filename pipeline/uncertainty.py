@@ -60,7 +60,7 @@ def signs_of_doubt(
     usual = np.full(17, np.nan)
     if not causal and seen.any():
         usual[seen] = np.nanmedian(bones[:, seen], axis=0)
-    change = np.abs(np.log(np.maximum(bones, 1e-3) / usual))
+    change = np.abs(np.log(np.maximum(bones, 1e-3) / np.maximum(usual, 1e-3)))
     return np.concatenate([doubt, off[..., None], change[..., None]], axis=-1)
 
 

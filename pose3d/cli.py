@@ -20,6 +20,7 @@ from pose3d import terminal, weights, weights_store
 from pose3d.attention import attention
 from pose3d.compare import compare
 from pose3d.detect import detect
+from pose3d.doctor import doctor
 from pose3d.eval2d import eval_2d
 from pose3d.evaluate import evaluate
 from pose3d.export_results import export, schema
@@ -102,6 +103,7 @@ app.command("train")(_guarded(train))
 app.command("eval")(_guarded(evaluate))
 app.command("train-2d")(_guarded(train_2d))
 app.command("eval-2d")(_guarded(eval_2d))
+app.command("doctor")(_guarded(doctor))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))
 weights.app.command("list")(_guarded(weights_store.list_))

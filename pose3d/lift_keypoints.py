@@ -70,6 +70,10 @@ def lift(
     max_gap: options.MaxGap = None,
     smooth: options.Smooth = None,
     remove_outliers: options.RemoveOutliers = None,
+    upright: options.Upright = None,
+    height: options.Height = None,
+    constant_bones: options.ConstantBones = None,
+    lock_feet: options.LockFeet = None,
     device: options.Device = None,
     precision: options.Precision = None,
     quiet: options.Quiet = False,
@@ -83,13 +87,12 @@ def lift(
     """Lift 2D keypoints that you have already, of any detector, to 3D.
 
     Writes NAME_pose3d.npz (pose3d.load_result reads it) with all people of the file and, with
-    --video, NAME_pose3d.mp4 into the output folder and prints their paths.
+    --video or --layout 3d-only, NAME_pose3d.mp4 into the output folder and prints their paths.
 
     Example: pose3d lift keypoints.json --video dance.mp4 -o results
     """
     settings = make_settings(
         lifter=lifter,
-        render=video is not None,
         layout=layout,
         orbit=orbit,
         fov=fov,
@@ -99,8 +102,14 @@ def lift(
         max_gap=max_gap,
         smooth=smooth,
         remove_outliers=remove_outliers,
+        upright=upright,
+        height=height,
+        constant_bones=constant_bones,
+        lock_feet=lock_feet,
         device=device,
     )
+    if video is None and layout not in (None, "3d-only"):
+        raise Pose3dError(f"the layout {layout} shows the video's picture: give it with --video")
     picture, rate = _size(size), _rate(fps)
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
     from pipeline.keypoint_files import describe, read

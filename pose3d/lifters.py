@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from pose3d.table import make_table, print_tables, style_of
 from weights import store
 
 if TYPE_CHECKING:
@@ -31,14 +31,7 @@ SIZES_CAPTION = (
 
 def lifters() -> None:
     """Show the lifters, what they cost, and the weights at hand."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if console.is_terminal:
-        show(console)
-        return
-    # For other programs and files: plain text, a line for every row.
-    text = io.StringIO()
-    show(Console(file=text, width=1000, color_system=None, markup=False, emoji=False))
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    print_tables(show)
 
 
 def show(console: Console) -> None:
@@ -47,7 +40,7 @@ def show(console: Console) -> None:
     import lifters3d
 
     names = lifters3d.names()
-    style = box.SIMPLE_HEAD if console.is_terminal else None
+    style = style_of(console)
     console.print(_sizes({name: _network(name) for name in names}, style))
     console.print()
     console.print(_weights(names, style))
@@ -66,15 +59,7 @@ def _network(name: str) -> nn.Module:
 
 
 def _table(title: str, caption: str | None, style: box.Box | None) -> Table:
-    table = Table(
-        title=title,
-        caption=caption,
-        box=style,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="dim",
-    )
+    table = make_table(title, caption, style)
     table.add_column("lifter", no_wrap=True)
     return table
 

@@ -117,6 +117,42 @@ RemoveOutliers = Annotated[
         default="no-remove-outliers",
     ),
 ]
+Upright = Annotated[
+    bool | None,
+    _option(
+        "--upright/--no-upright",
+        panel=WHAT,
+        help="Estimate which way is up, or take the camera as level.",
+        default="upright",
+    ),
+]
+Height = Annotated[
+    float | None,
+    _option(
+        panel=WHAT,
+        metavar="METRES",
+        help="How tall the people are; sets the scale.",
+        default="the lifter's scale",
+    ),
+]
+ConstantBones = Annotated[
+    bool | None,
+    _option(
+        "--constant-bones/--no-constant-bones",
+        panel=WHAT,
+        help="Give bones the same length in all frames.",
+        default="no-constant-bones",
+    ),
+]
+LockFeet = Annotated[
+    bool | None,
+    _option(
+        "--lock-feet/--no-lock-feet",
+        panel=WHAT,
+        help="Move people so that their feet do not slide on the floor.",
+        default="no-lock-feet",
+    ),
+]
 Repair = Annotated[
     bool | None,
     _option(

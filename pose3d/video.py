@@ -30,6 +30,10 @@ def video(
     max_gap: options.MaxGap = None,
     smooth: options.Smooth = None,
     remove_outliers: options.RemoveOutliers = None,
+    upright: options.Upright = None,
+    height: options.Height = None,
+    constant_bones: options.ConstantBones = None,
+    lock_feet: options.LockFeet = None,
     repair: options.Repair = None,
     pose2d: options.Pose2d = None,
     detector: options.Detector = None,
@@ -76,6 +80,10 @@ def video(
         max_gap=max_gap,
         smooth=smooth,
         remove_outliers=remove_outliers,
+        upright=upright,
+        height=height,
+        constant_bones=constant_bones,
+        lock_feet=lock_feet,
         device=device,
     )
     # The networks' libraries take seconds to import: not for --help or a wrong flag.

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 from rich import box
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -21,6 +19,7 @@ from rich.progress import (
 from rich.table import Table
 
 from pose3d import terminal
+from pose3d.table import make_table, print_tables, style_of
 from weights import download, store
 from weights.errors import Pose3dError
 
@@ -37,15 +36,7 @@ Names = Annotated[
 
 def list_() -> None:
     """Show all weights: the shipped ones, and public ones that can be fetched."""
-    console = Console(highlight=False, markup=False, emoji=False)
-    if console.is_terminal:
-        console.print(_table(box.SIMPLE_HEAD))
-        return
-    # For other programs and files: plain text, a line for every row.
-    text = io.StringIO()
-    plain = Console(file=text, width=1000, color_system=None, markup=False, emoji=False)
-    plain.print(_table(None))
-    print("\n".join(line.rstrip() for line in text.getvalue().splitlines()))
+    print_tables(lambda console: console.print(_table(style_of(console))))
 
 
 def fetch(
@@ -154,21 +145,14 @@ def _bar(name: str) -> Iterator[Callable[[int, int | None], None]]:
 
 
 def _table(style: box.Box | None) -> Table:
-    table = Table(
-        title="Weights",
-        caption=(
-            "For: finding people in pictures, finding a person's keypoints (2D pose), lifting them "
-            f"to 3D. Fetched ones are in {download.cache_folder()}; POSE3D_HOME changes that. "
-            "The licence is the publisher's word on the weights; what they learnt from has terms "
-            "of its own. Accuracy: of lifters on noisy 2D, in mm; of the others on COCO, as "
-            "published. Sizes with a ? are not known before the download."
-        ),
-        box=style,
-        title_justify="left",
-        caption_justify="left",
-        title_style="bold",
-        caption_style="dim",
+    caption = (
+        "For: finding people in pictures, finding a person's keypoints (2D pose), lifting them "
+        f"to 3D. Fetched ones are in {download.cache_folder()}; POSE3D_HOME changes that. "
+        "The licence is the publisher's word on the weights; what they learnt from has terms "
+        "of its own. Accuracy: of lifters on noisy 2D, in mm; of the others on COCO, as "
+        "published. Sizes with a ? are not known before the download."
     )
+    table = make_table("Weights", caption, style)
     table.add_column("name", no_wrap=True)
     table.add_column("for")
     table.add_column("accuracy")

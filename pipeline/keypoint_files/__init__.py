@@ -22,7 +22,6 @@ from pipeline.keypoint_files import (
     own,
     videopose3d,
 )
-from pipeline.keypoint_files.association import associate
 from pipeline.keypoint_files.content import Content, load
 from pipeline.keypoint_files.people import KeypointFile, Track, build
 from pipeline.keypoint_files.skeletons import JointSource, describe_layout
@@ -33,7 +32,6 @@ __all__ = [
     "JointSource",
     "KeypointFile",
     "Track",
-    "associate",
     "describe",
     "read",
     "recognise",

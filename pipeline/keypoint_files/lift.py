@@ -37,7 +37,7 @@ def lift_file(
     person: int | None = None,
     video: str | Path | None = None,
 ) -> Outcome:
-    """Lift a keypoint file's people; save ``<name>_pose3d.npz``, render if there is a video.
+    """Lift a keypoint file's people; save ``<name>_pose3d.npz``, render if all is there for it.
 
     Parameters
     ----------
@@ -60,7 +60,8 @@ def lift_file(
         if size is not None or frame_rate is not None:
             raise Pose3dError("--video gives size and frame rate: leave --size and --fps out")
         check_targets(Path(video), folder, [result_path, video_path])
-    check_targets(file.path, folder, [result_path])
+    drawn = settings.render and (video is not None or settings.layout == "3d-only")
+    check_targets(file.path, folder, [result_path, video_path] if drawn else [result_path])
     reader = None if video is None else VideoReader(video)
     if reader is not None:
         size = reader.info.width, reader.info.height
@@ -85,6 +86,9 @@ def lift_file(
             )
         rate = frame_rate or file.frame_rate or FALLBACK_RATE
         time_s = np.arange(file.frames) / float(rate)
+    identity = _identity(file.path)
+    if video is not None:
+        identity["video"] = identify(video)
     result = lift_people(
         [_person(track, file.layout.kind, len(time_s)) for track in tracks],
         time_s,
@@ -93,15 +97,16 @@ def lift_file(
         lifter,
         settings,
         progress,
-        source=_identity(file.path),
+        source=identity,
         weights={"pose2d": {"name": file.format}},
         warnings=warnings,
     )
     make_folder(folder)
     result.save(result_path)
-    if video is None:
+    if not drawn:
         return Outcome(result, result_path, None)
-    render_video(result, Path(video), video_path, progress)
+    seen = None if video is None else Path(video)
+    render_video(result, seen, video_path, progress, settings.layout, settings.orbit)
     return Outcome(result, result_path, video_path)
 
 

@@ -118,8 +118,10 @@ def build(found: Found, path: Path, file_format: str) -> KeypointFile:
     keypoints, scores = keypoints[kept], scores[kept]
     if any(number is None for number in ids):
         ids = _associated_ids(frames, keypoints)
-        lengths = Counter(ids)
-        shown = {own for own, length in lengths.items() if length >= MIN_FRAMES} or set(ids)
+        if ids.count(-1):
+            warnings.append(f"left out {ids.count(-1)} poses of people who were found twice")
+        lengths = Counter(own for own in ids if own > 0)
+        shown = {own for own, length in lengths.items() if length >= MIN_FRAMES} or set(lengths)
         if len(shown) < len(lengths):
             short = len(lengths) - len(shown)
             warnings.append(f"left out {short} tracks of less than {MIN_FRAMES} frames")

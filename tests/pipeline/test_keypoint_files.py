@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipeline.keypoint_files import associate, own, read, recognise
+from pipeline.keypoint_files import own, read, recognise
 from tests.pipeline import keypoint_writers as writers
 from weights.errors import Pose3dError
 
@@ -212,15 +212,6 @@ def test_people_without_ids_are_associated(tmp_path, golden):
     np.testing.assert_allclose(first, left, atol=1e-3)
     np.testing.assert_allclose(second, right, atol=1e-3)
     assert file.warnings == ["left out 1 tracks of less than 5 frames"]
-
-
-def test_associate():
-    pose = np.array([[0, 0], [0, 10], [10, 0.0]])
-    here, there = pose, pose + 100
-    lost = np.full((3, 2), np.nan)
-    frames = [(0, [here]), (1, [there, here + 1]), (3, [here + 2]), (40, [here]), (41, [lost])]
-    ids = associate([(number, np.array(people)) for number, people in frames])
-    assert ids == [[1], [2, 1], [1], [3], [4]]
 
 
 # Our own file ------------------------------------------------------------------------------------

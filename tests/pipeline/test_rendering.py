@@ -1,4 +1,4 @@
-"""The 2D skeleton, the layout and the lettering, checked by geometry and by pixels."""
+"""The 2D skeleton and the lettering, checked by geometry and by pixels."""
 
 from __future__ import annotations
 
@@ -7,42 +7,13 @@ import numpy as np
 import pytest
 
 from lifters3d.skeleton import LEFT, RIGHT
-from pipeline.rendering import SideBySide, draw_skeleton2d
-from pipeline.rendering.layout import shown_size
-from pipeline.rendering.palette import LEFT_COLOUR, RIGHT_COLOUR
-from pipeline.rendering.skeleton2d import opacity
+from pipeline.rendering import draw_skeleton2d
+from pipeline.rendering.palette import LEFT_COLOUR, RIGHT_COLOUR, opacity_of_scores
 from pipeline.rendering.strokes import capsules
 from pipeline.rendering.text import draw_text, time_code
+from tests.pipeline.figures import STANDING, changed, pixel_at
 
-# A standing person who faces -y, so the left side is at +x; arms held out. H36M-17 order, metres.
-# A standing person from the front in H36M-17 order: (x, z) metres.
-FRONT = np.array(
-    [
-        [0, 0.95],
-        [-0.13, 0.95],
-        [-0.16, 0.50],
-        [-0.18, 0.09],
-        [0.13, 0.95],
-        [0.16, 0.50],
-        [0.18, 0.09],
-        [0, 1.20],
-        [0, 1.45],
-        [0, 1.56],
-        [0, 1.68],
-        [0.18, 1.42],
-        [0.42, 1.30],
-        [0.66, 1.20],
-        [-0.18, 1.42],
-        [-0.42, 1.30],
-        [-0.66, 1.20],
-    ]
-)
-
-
-def walk(frames: int = 20, stride: float = 2.0) -> np.ndarray:
-    """(F, 1, 17, 3): the standing person slides along x."""
-    person = np.stack([FRONT[:, 0], np.zeros(17), FRONT[:, 1]], -1)
-    return person + np.linspace(0, stride, frames)[:, None, None, None] * [1, 0, 0]
+FRONT = STANDING[:, [0, 2]]
 
 
 def keypoints(size=(640, 480), height=300.0) -> np.ndarray:
@@ -52,28 +23,6 @@ def keypoints(size=(640, 480), height=300.0) -> np.ndarray:
 
 def grey(size=(640, 480)) -> np.ndarray:
     return np.full((size[1], size[0], 3), 90, np.uint8)
-
-
-def side_by_side(size=(640, 480), joints=None, status="ok", score=0.9) -> SideBySide:
-    joints = walk() if joints is None else joints
-    frames, people = joints.shape[:2]
-    return SideBySide(
-        np.broadcast_to(keypoints(size), (frames, people, 17, 2)),
-        np.full((frames, people, 17), score),
-        joints,
-        np.full((frames, people), status),
-        np.arange(1, people + 1),
-        np.arange(frames) / 25,
-        size,
-    )
-
-
-def pixel_at(image: np.ndarray, place: np.ndarray) -> np.ndarray:
-    return image[int(np.floor(place[1])), int(np.floor(place[0]))]
-
-
-def changed(image: np.ndarray, before: np.ndarray) -> np.ndarray:
-    return (image != before).any(-1)
 
 
 def centroid(image: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -116,7 +65,7 @@ def test_opacity_falls_with_the_score():
         draw_skeleton2d(image, points, np.full(17, score))
         seen.append(np.abs(pixel_at(image, (points[12] + points[13]) / 2).astype(int) - 90).sum())
     assert seen[0] > seen[1] > seen[2] > seen[3] > 0
-    np.testing.assert_allclose(opacity([0.0, 0.65, 1.0, np.nan]), [0.12, 1, 1, 1])
+    np.testing.assert_allclose(opacity_of_scores([0.0, 0.65, 1.0, np.nan]), [0.12, 1, 1, 1])
 
 
 def test_one_weak_joint_weakens_only_its_bones():
@@ -162,89 +111,6 @@ def test_a_small_movement_moves_the_drawing_by_as_much():
         draw_skeleton2d(image, points + np.array([step, 0]))
         middles.append(centroid(image, grey((200, 160))))
     np.testing.assert_allclose(np.diff(middles, axis=0), [[0.25, 0]] * 3, atol=0.08)
-
-
-# layout ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("picture", "expected"),
-    [
-        ((1280, 720), (2000, 720)),
-        ((720, 1280), (608 + 810, 1080)),
-        ((3840, 2160), (3000, 1080)),
-        ((641, 481), (642 + 482, 482)),
-        ((107, 61), (632 + 360, 360)),
-        ((221, 540), (222 + 406, 540)),
-    ],
-)
-def test_sizes_are_even_and_fit(picture, expected):
-    layout = side_by_side(picture)
-    out = layout.draw(2, grey(picture))
-    assert layout.size == expected
-    assert out.shape == (expected[1], expected[0], 3)
-    assert out.dtype == np.uint8
-
-
-def test_shown_size_leaves_usual_pictures_alone():
-    assert shown_size((1920, 1080)) == (1920, 1080)
-    assert shown_size((640, 360)) == (640, 360)
-    assert shown_size((1080, 1920)) == (608, 1080)
-
-
-def test_very_wide_pictures_stay_within_what_encoders_take():
-    assert shown_size((3000, 40)) == (3840, 51)
-    assert shown_size((7680, 1080)) == (3840, 540)
-
-
-def test_the_picture_is_on_the_left_and_the_caller_keeps_it():
-    image = np.random.default_rng(2).integers(0, 256, (481, 641, 3), dtype=np.uint8)
-    before = image.copy()
-    layout = side_by_side((641, 481))
-    out = layout.draw(0, image)
-    np.testing.assert_array_equal(image, before)
-    np.testing.assert_array_equal(out[:481, :100], image[:, :100])
-    np.testing.assert_array_equal(out[481, :100], image[-1, :100])
-    np.testing.assert_array_equal(out[:481, 641], image[:, -1])
-    np.testing.assert_array_equal(out[:, 642:], layout.scene.draw(0))
-
-
-def test_keypoints_follow_the_picture_when_it_is_scaled():
-    size = (1080, 1920)
-    layout = side_by_side(size)
-    points = np.full((20, 1, 17, 2), np.nan)
-    points[:, :, 6] = [400.0, 900.0]
-    layout.keypoints = points
-    out = layout.draw(0, grey(size))[:, :608]
-    expected = np.array([400 * 608 / 1080, 900 * 1080 / 1920])
-    np.testing.assert_allclose(centroid(out, np.full_like(out, 90)), expected, atol=0.12)
-
-
-def test_several_people_have_their_own_colour_and_number():
-    joints = np.concatenate([walk(), walk() + np.array([0, 1.5, 0])], 1)
-    layout = side_by_side(joints=joints)
-    keys = np.array(layout.keypoints)
-    keys[:, 0] -= [150, 0]
-    keys[:, 1] += [150, 0]
-    layout.keypoints = keys
-    out = layout.draw(0, grey())
-    first, second = (pixel_at(out, keys[0, p, [0, 7]].mean(0)).astype(int) for p in (0, 1))
-    assert np.ptp(first) < 10 < 60 < np.ptp(second)
-    above = out[: int(keys[0, 0, 10, 1]) - 40]
-    for p in (0, 1):
-        x = int(keys[0, p, 10, 0])
-        assert (above[:, x - 10 : x + 10] != 90).any()
-
-
-def test_nobody_in_the_video():
-    layout = side_by_side(joints=np.zeros((20, 0, 17, 3)))
-    out = layout.draw(19, grey())
-    np.testing.assert_array_equal(out[:, :640], grey())
-
-
-def test_a_picture_of_another_size_is_refused():
-    with pytest.raises(ValueError, match="picture size"):
-        side_by_side().draw(0, grey((320, 240)))
 
 
 # shapes and text -------------------------------------------------------------------------------
