@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -56,17 +57,30 @@ class Person:
 
 @dataclass(frozen=True)
 class Detections:
-    """What the first pass found. time_s (F,); weights are those of the networks, by their task."""
+    """What the first pass found: all that lifting needs to know of a video.
+
+    time_s (F,); size of the upright picture, px; weights are those of the networks, by their task.
+    """
 
     time_s: np.ndarray
     people: list[Person]
+    size: tuple[int, int]
+    frame_rate: Fraction
     weights: dict[str, dict[str, str]]
     warnings: list[str]
 
 
-def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
-    """The people of a video with the 17 joints of Human3.6M; at least one, though never seen."""
-    found = detect_coco(reader, settings, progress)
+def detect(
+    reader: VideoReader,
+    settings: Settings,
+    progress: Progress,
+    top_down: tuple[TopDown | MMPose, People] | None = None,
+) -> Detections:
+    """The people of a video with the 17 joints of Human3.6M; at least one, though never seen.
+
+    ``top_down`` is what ``open_top_down`` gives, from callers who keep it for several videos.
+    """
+    found = detect_coco(reader, settings, progress, top_down)
     people = []
     for person in found.people:
         keypoints, scores = coco_to_h36m(person.keypoints, person.scores)
@@ -74,25 +88,23 @@ def detect(reader: VideoReader, settings: Settings, progress: Progress) -> Detec
     return replace(found, people=people)
 
 
-def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> Detections:
+def detect_coco(
+    reader: VideoReader,
+    settings: Settings,
+    progress: Progress,
+    top_down: tuple[TopDown | MMPose, People] | None = None,
+) -> Detections:
     """``detect`` with COCO's 17 joints, as the detectors give them."""
-    pose2d, advice = choose_pose2d(settings)
+    pose2d = check_pose2d(settings)
     if pose2d == "mediapipe":
-        if settings.detector not in (None, "mediapipe"):
-            raise Pose3dError(
-                f"detector {settings.detector}: MediaPipe finds its one person by itself, detectors"
-                f" of people go with the weights of an HRNet; {advice}"
-            )
-        if settings.people not in ("largest", "all", "1", "id:1"):
-            raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
         time_s, people = _follow_one(reader, settings, progress)
         weights = {"pose2d": {"name": "mediapipe"}}
     else:
-        network, detector = open_top_down(pose2d, settings)
+        network, detector = top_down or open_top_down(pose2d, settings)
         time_s, people = _follow_all(reader, network, detector, settings, progress)
         weights = {
             "pose2d": _identity(network, pose2d),
-            "people": _identity(detector, settings.detector or _best_detector()),
+            "people": _identity(detector, choose_detector(settings)),
         }
     if not len(time_s):
         raise Pose3dError(f"{reader.info.path}: no frame could be decoded in the chosen range")
@@ -100,7 +112,10 @@ def detect_coco(reader: VideoReader, settings: Settings, progress: Progress) -> 
         absent = np.full((len(time_s), 17, 2), np.nan, np.float32)
         people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
     warnings = [in_unicode(reader.warning)] if reader.warning else []
-    return Detections(time_s, people, weights, warnings)
+    info = reader.info
+    return Detections(
+        time_s, people, (info.width, info.height), info.frame_rate, weights, warnings
+    )
 
 
 def choose_pose2d(settings: Settings) -> tuple[str, str]:
@@ -112,6 +127,25 @@ def choose_pose2d(settings: Settings) -> tuple[str, str]:
         if download.location(store.public()[name]).is_file():
             return name, ""
     return "mediapipe", advice
+
+
+def check_pose2d(settings: Settings) -> str:
+    """What finds the joints; Pose3dError if other settings do not go with it."""
+    pose2d, advice = choose_pose2d(settings)
+    if pose2d == "mediapipe":
+        if settings.detector not in (None, "mediapipe"):
+            raise Pose3dError(
+                f"detector {settings.detector}: MediaPipe finds its one person by itself, detectors"
+                f" of people go with the weights of an HRNet; {advice}"
+            )
+        if settings.backend != "torch":
+            raise Pose3dError(
+                f"backend {settings.backend}: MediaPipe has a runtime of its own, backends run the "
+                f"weights of an HRNet; {advice}"
+            )
+        if settings.people not in ("largest", "all", "1", "id:1"):
+            raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
+    return pose2d
 
 
 def _follow_one(
@@ -141,6 +175,7 @@ def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown | MMPose, Pe
 def open_pose2d(pose2d: str, settings: Settings) -> TopDown | MMPose:
     """A network of joints by a name of public weights, a file, or mmpose:CONFIG:FILE."""
     # Networks' libraries take seconds to import.
+    from detectors2d.backends import accelerate
     from detectors2d.registry import load_pose
     from detectors2d.topdown import TopDown
 
@@ -152,14 +187,16 @@ def open_pose2d(pose2d: str, settings: Settings) -> TopDown | MMPose:
         if weights is None:
             raise Pose3dError(f"{pose2d}: which weights? mmpose:CONFIG:FILE names them")
         if not gives_heatmaps(config):
+            if settings.backend != "torch":
+                raise Pose3dError(
+                    f"backend {settings.backend}: {config} gives no heat maps like HRNet's"
+                )
             return MMPose(config, _fetched(weights), device)
         pose2d = pose2d.removesuffix(weights) + _fetched(weights)
-    return TopDown(
-        load_pose(_fetched(pose2d)),
-        flip=settings.flip,
-        precision=choose_precision(settings.precision, device),
-        device=device,
-    )
+    precision = choose_precision(settings.precision, device)
+    network = accelerate(load_pose(_fetched(pose2d)), settings.backend, precision, device)
+    # Finer than the quarters of a cell of HRNet's own code.
+    return TopDown(network, flip=settings.flip, decoding="dark", precision=precision, device=device)
 
 
 def open_people(settings: Settings) -> People:
@@ -167,7 +204,7 @@ def open_people(settings: Settings) -> People:
     from detectors2d.people import build_people
 
     device = choose_device(settings.device)
-    name, _, weights = (settings.detector or _best_detector()).partition("=")
+    name, _, weights = choose_detector(settings).partition("=")
     if name in store.public():
         kind = "rtmdet" if name.startswith("rtmdet") else "faster-rcnn"
         return build_people(kind, _fetched(name), device)
@@ -179,8 +216,13 @@ def _identity(network: object, name: str) -> dict[str, str]:
     return getattr(network, "weights_identity", None) or {"name": name}
 
 
-def _best_detector() -> str:
-    """Public weights that were fetched, else MediaPipe, which finds one person."""
+def choose_detector(settings: Settings) -> str:
+    """Who finds the people for a network of joints.
+
+    Without the setting it is public weights that were fetched, else MediaPipe, which finds one.
+    """
+    if settings.detector is not None:
+        return settings.detector
     known = store.public()
     here = (name for name in PEOPLE_BEST_FIRST if download.location(known[name]).is_file())
     return next(here, "mediapipe")

@@ -21,7 +21,7 @@ from pipeline.angles import DEFINITIONS, joint_angles, joint_speeds
 from pipeline.cleaning import segments
 from pipeline.comparison import Comparison
 from pipeline.result import PoseResult
-from pipeline.world import place_on_floor, up_direction, usual_step
+from pipeline.world import place_on_floor, usual_step
 from weights.errors import Pose3dError
 from weights.files import write_file
 
@@ -235,7 +235,7 @@ def _panels(
     heights: Sequence[str],
 ) -> list[Panel]:
     panels = []
-    up = up_direction(result.joints3d)
+    up = np.array(result.room().up)
     if angles:
         found = joint_angles(result.joints3d[:, place], up=up)
         for name, sides in _choose("angle", angles, _grouped_angles()).items():

@@ -14,8 +14,10 @@ import torch
 
 import lifters3d
 from lifters3d.skeleton import HIP, LIMB_JOINTS
+from pipeline.bones import constant_bones, height_scale
 from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
+from pipeline.contacts import lock_feet
 from pipeline.detection import Detections, Person, detect, in_unicode
 from pipeline.lifting import check_joints, focal_length, lift_sequences
 from pipeline.missing import complete_poses
@@ -27,8 +29,8 @@ from pipeline.sides import repair_sides
 from pipeline.smoothing import remove_outliers, smooth
 from pipeline.tracking import split_at_jumps
 from pipeline.uncertainty import signs_of_doubt, uncertainty
-from pipeline.video import VideoInfo, VideoReader
-from pipeline.world import root_path, usual_step
+from pipeline.video import VideoReader
+from pipeline.world import World, estimate_world, root_path, usual_step
 from weights.errors import Pose3dError
 from weights.files import sha256
 
@@ -49,14 +51,23 @@ def estimate(
     progress = progress or Silence()
     device = choose_device(settings.device)
     choose_precision(settings.precision, device)  # a wrong one is told before the long work
+    lifter = lifters3d.load(settings.lifter).to(device)
+    check_joints(lifter)
+    found = first_pass(path, settings, progress)
+    return lift(found, identify(path), lifter, settings, progress)
+
+
+def first_pass(
+    path: str | Path,
+    settings: Settings,
+    progress: Progress,
+    top_down: tuple | None = None,
+) -> Detections:
+    """Decode a video and find the people in it; ``top_down`` as in ``detect``."""
     path = Path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise Pose3dError(f"{path} is a pipe or a device; a video is read twice: give a file")
-    reader = VideoReader(path, settings.start, settings.end)
-    lifter = lifters3d.load(settings.lifter).to(device)
-    check_joints(lifter)
-    detections = detect(reader, settings, progress)
-    return lift(detections, reader.info, lifter, settings, progress)
+    return detect(VideoReader(path, settings.start, settings.end), settings, progress, top_down)
 
 
 @dataclass(frozen=True)
@@ -94,24 +105,24 @@ def process_video(
 
 
 def lift(
-    detections: Detections,
-    info: VideoInfo,
+    found: Detections,
+    source: dict,
     lifter: torch.nn.Module,
     settings: Settings,
     progress: Progress,
 ) -> PoseResult:
-    """Detections in a video to the result."""
+    """Detections in a video, which ``source`` identifies, to the result."""
     return lift_people(
-        detections.people,
-        detections.time_s,
-        (info.width, info.height),
-        info.frame_rate,
+        found.people,
+        found.time_s,
+        found.size,
+        found.frame_rate,
         lifter,
         settings,
         progress,
-        source=identify(info.path),
-        weights=detections.weights,
-        warnings=detections.warnings,
+        source=source,
+        weights=found.weights,
+        warnings=found.warnings,
     )
 
 
@@ -177,6 +188,16 @@ def lift_people(
         )
         for place, track in enumerate(tracks)
     ]
+    joints3d, root, unsure, world = _placed(
+        joints3d,
+        np.stack(roots, axis=1),
+        np.stack(unsure, axis=1),
+        [_with_hip(track.keypoints) for track in tracks],
+        focal,
+        size,
+        step_s,
+        settings,
+    )
     warnings = list(warnings)
     if not any(track.places for track in tracks):
         warnings.append("no person was found in any frame")
@@ -194,8 +215,8 @@ def lift_people(
         keypoints2d=np.stack([track.keypoints for track in tracks], axis=1),
         scores2d=np.stack([track.scores for track in tracks], axis=1),
         joints3d=joints3d,
-        root=np.stack(roots, axis=1),
-        uncertainty=np.stack(unsure, axis=1),
+        root=root,
+        uncertainty=unsure,
         status=np.stack([track.status for track in tracks], axis=1),
         picture_size=size,
         frame_rate=Fraction(frame_rate),
@@ -204,9 +225,42 @@ def lift_people(
             "settings": settings.as_dict(),
             "weights": {"lifter": lifter.weights_identity, **weights},
             "focal_px": focal,
+            "focal_guessed": settings.fov is None,
         },
         warnings=warnings,
+        world=world,
     )
+
+
+def _placed(
+    joints3d: np.ndarray,
+    root: np.ndarray,
+    unsure: np.ndarray,
+    keypoints: list[np.ndarray],
+    focal: float,
+    size: tuple[int, int],
+    step_s: float,
+    settings: Settings,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, World]:
+    """Bodies as the settings want them, in their room: joints3d, root, uncertainty, the world."""
+    if settings.constant_bones:
+        bodies = [
+            constant_bones(joints3d[:, place], points, focal, size)
+            for place, points in enumerate(keypoints)
+        ]
+        joints3d = np.stack(bodies, axis=1)
+    scale = np.ones(len(keypoints), np.float32)
+    if settings.height is not None:
+        for place in range(len(keypoints)):
+            scale[place] = height_scale(joints3d[:, place], settings.height)
+    joints3d, root = joints3d * scale[:, None, None], root * scale[:, None]
+    world, contacts = estimate_world(
+        joints3d, root, step_s, upright=settings.upright, scale=tuple(scale.tolist())
+    )
+    if settings.lock_feet:
+        up, floor = np.array(world.up), -world.camera_height
+        root = lock_feet(joints3d, root, contacts, up, floor, step_s)
+    return joints3d, root, unsure * scale[:, None], world
 
 
 @dataclass(frozen=True)

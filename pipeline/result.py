@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from lifters3d.skeleton import JOINT_NAMES, PARENTS
 from pipeline.version import VERSION
+from pipeline.world import METHODS, World, estimate_world, to_world, usual_step
 from weights.errors import Pose3dError
 from weights.files import replace_file
 
@@ -71,6 +73,7 @@ class PoseResult:
     frame_rate : nominal frames a second, exact
     provenance : the identity of "input", "settings" and "weights": JSON values only
     warnings : what the reader of the result should know, one sentence each
+    world : the way up, the floor and the scale, estimated; None in older results
     """
 
     time_s: np.ndarray
@@ -90,6 +93,7 @@ class PoseResult:
     program_version: str = VERSION
     provenance: dict = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    world: World | None = None
 
     def __post_init__(self) -> None:
         for name, (dtype, _) in _ARRAYS.items():
@@ -103,6 +107,8 @@ class PoseResult:
             # Through JSON at once, so that what a file gives back is equal to what was saved.
             self.provenance = json.loads(_json(self.provenance, "provenance"))
             self.units = json.loads(_json(self.units, "units"))
+            if isinstance(self.world, dict):
+                self.world = World(**self.world)
         except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
             raise Pose3dError(f"result: a field cannot be read: {error}") from None
         self.validate()
@@ -124,6 +130,25 @@ class PoseResult:
     def joints_camera(self) -> np.ndarray:
         """(F, P, 17, 3) float32: joints in camera axes, metres from the camera (approximate)."""
         return self.joints3d + self.root[..., None, :]
+
+    def room(self) -> World:
+        """``world``; for older results, which have none, what it would be."""
+        if self.world is not None:
+            return self.world
+        step_s = usual_step(self.time_s, self.frame_rate)
+        return estimate_world(self.joints3d, self.root, step_s)[0]
+
+    def world_joints(self) -> np.ndarray:
+        """Joints in a room: x right, y away from the camera, z up, one floor z = 0 for the clip.
+
+        An estimate from one camera, taken to stand still: the way up is right within a few degrees,
+        distances only as far as the field of view and a person's height are known.
+
+        Returns
+        -------
+        (F, P, 17, 3) float32 metres, the camera above the origin; NaN where absent.
+        """
+        return to_world(self.joints3d, self.root, self.room())
 
     def validate(self) -> None:
         """Raise Pose3dError, naming the field, if shapes disagree or a value is not possible."""
@@ -153,6 +178,8 @@ class PoseResult:
             _fail(f"parents must hold {joints} joint numbers (-1 for the root)")
         if not isinstance(self.provenance, dict) or not isinstance(self.units, dict):
             _fail("provenance and units must be dicts")
+        if self.world is not None:
+            _check_world(self.world, self.people)
 
     def equals(self, other: object) -> bool:
         """True if every field is the same; NaN equals NaN."""
@@ -189,6 +216,7 @@ class PoseResult:
         for item in fields(self):
             if item.name not in _ARRAYS:
                 header.setdefault(item.name, getattr(self, item.name))
+        header["world"] = None if self.world is None else asdict(self.world)
         text = _json(header, "header")
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         # One byte a frame and person; the words are in the header.
@@ -245,8 +273,9 @@ def load_result(path: str | os.PathLike) -> PoseResult:
         values = {name: contents[name] for name in _ARRAYS}
         values["status"] = words[values["status"]]
         for item in fields(PoseResult):
-            if item.name not in _ARRAYS:
+            if item.name not in _ARRAYS and item.name != "world":
                 values[item.name] = header[item.name]
+        values["world"] = header.get("world")  # older results have none
         return PoseResult(**values)
     except Pose3dError as error:
         raise Pose3dError(f"{path}: {error}") from None
@@ -268,6 +297,18 @@ def _check_status(status: np.ndarray) -> None:
     unknown = sorted({str(s) for s in status.ravel().tolist()} - set(STATUSES))
     if unknown:
         _fail(f"status {unknown[0]!r} is not one of {', '.join(STATUSES)}")
+
+
+def _check_world(world: object, people: int) -> None:
+    """A World of finite numbers with a unit vector up and a scale for everyone."""
+    if not isinstance(world, World) or world.method not in METHODS:
+        _fail(f"world must be a World whose method is one of {', '.join(METHODS)}")
+    if len(world.up) != 3 or not abs(np.linalg.norm(world.up) - 1) < 1e-6:
+        _fail(f"world: up must be a unit vector, not {world.up}")
+    if not math.isfinite(world.camera_height):
+        _fail("world: camera_height must be finite")
+    if len(world.scale) != people or not all(0 < factor < math.inf for factor in world.scale):
+        _fail(f"world: scale must be {people} numbers above 0, not {world.scale}")
 
 
 def _as_array(values: object, dtype: np.dtype, name: str) -> np.ndarray:

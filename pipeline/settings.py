@@ -49,6 +49,12 @@ class Settings:
         if causal; "none", "butterworth", "butterworth:HZ", "savgol" or "one-euro"
     remove_outliers : replace 2D joints that jump away for a moment (not if causal)
     max_gap : longest gap in seconds, in which nobody was found, to bridge by interpolation
+    upright : estimate which way is up; if not, the camera is taken as level
+    height : metres from sole to crown that the people, everyone, are scaled to; None leaves the
+        lifter's scale, of a person of usual height (not if causal, as constant_bones: they measure
+        the body over the whole clip)
+    constant_bones : give everybody's bones one length in all frames, and both sides the same
+    lock_feet : move the path of the root so that feet do not slide while they are on the floor
     render : write the video as well, not only the result file
     layout : of that video, one of ``LAYOUTS``
     orbit : whether its 3D view goes around the people
@@ -72,6 +78,10 @@ class Settings:
     smooth: str = "auto"
     remove_outliers: bool = False
     max_gap: float = 0.5
+    upright: bool = True
+    height: float | None = None
+    constant_bones: bool = False
+    lock_feet: bool = False
     render: bool = True
     layout: str = "side-by-side"
     orbit: bool = False
@@ -106,6 +116,7 @@ class Settings:
         _require(known, "precision", self.precision, "auto, fp32, bf16 or fp16")
         self._check_smoothing()
         _number("max_gap", self.max_gap, 0, math.inf)
+        self._check_world()
         _require(isinstance(self.render, bool), "render", self.render, "true or false")
         check_layout(self.layout, self.orbit)
 
@@ -122,6 +133,18 @@ class Settings:
             self.remove_outliers,
             "true or false",
         )
+
+    def _check_world(self) -> None:
+        for name in ("upright", "constant_bones", "lock_feet"):
+            value = getattr(self, name)
+            _require(isinstance(value, bool), name, value, "true or false")
+        _number("height", self.height, 0.3, 3, optional=True)
+        for name in ("height", "constant_bones"):
+            if self.causal and getattr(self, name):
+                raise Pose3dError(
+                    f"setting {name} measures the body over the whole clip, which causal forbids: "
+                    "leave one out"
+                )
 
     @staticmethod
     def names() -> list[str]:

@@ -20,14 +20,16 @@ from typing import TypeVar
 
 import av
 import numpy as np
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import Colorspace
 
 from pipeline.containers import Source, writing_failures
 from pipeline.soundtrack import open_soundtrack
+from pipeline.yuv import to_yuv420
 from weights.errors import Pose3dError
 
 T = TypeVar("T")
 
+MADE_BY = "rendered by pose3d"  # in every written file, so that its videos are told from others
 TICKS_PER_SECOND = 90_000  # at least; the clock of written files
 SNAP_S = 0.9e-3  # stamps of MKV and WebM are whole milliseconds: put them back on the frame grid
 # AVColorSpace numbers whose matrix swscale knows: BT.709, FCC, BT.601 (two), SMPTE 240M, BT.2020.
@@ -283,6 +285,7 @@ class VideoWriter:
         options = {"movflags": "+faststart"}  # index first: plays while it loads
         name = f"file:{self._temporary}"
         self._container = av.open(name, "w", format="mp4", container_options=options)
+        self._container.metadata["comment"] = MADE_BY
         height, width, _ = self._shape
         self._stream = self._container.add_stream(
             "libx264",
@@ -305,14 +308,8 @@ class VideoWriter:
         if image.shape != self._shape or image.dtype != np.uint8:
             raise ValueError(f"expected {self._shape} uint8, got {image.shape} {image.dtype}")
         tick = self._tick(time_s)
-        frame = av.VideoFrame.from_ndarray(
-            np.ascontiguousarray(np.pad(image, self._padding, mode="edge")), format="rgb24"
-        ).reformat(
-            format="yuv420p",
-            dst_colorspace=Colorspace.ITU601,
-            src_color_range=ColorRange.JPEG,
-            dst_color_range=ColorRange.MPEG,
-        )
+        even = np.ascontiguousarray(np.pad(image, self._padding, mode="edge"))
+        frame = av.VideoFrame.from_ndarray(to_yuv420(even), format="yuv420p")
         frame.time_base = Fraction(1, self._ticks_per_s)
         frame.pts = tick
         frame.duration = round(self._ticks_per_s / self._rate)

@@ -23,10 +23,12 @@ from pose3d.detect import detect
 from pose3d.doctor import doctor
 from pose3d.eval2d import eval_2d
 from pose3d.evaluate import evaluate
+from pose3d.export_onnx import export_onnx
 from pose3d.export_results import export, schema
 from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
 from pose3d.plot import plot
+from pose3d.render import render
 from pose3d.train import train
 from pose3d.train2d import train_2d
 from pose3d.video import video
@@ -93,6 +95,7 @@ def _guarded(command: Callable) -> Callable:
 app.command("video")(_guarded(video))
 app.command("lift")(_guarded(lift))
 app.command("detect")(_guarded(detect))
+app.command("render")(_guarded(render))
 app.command("export")(_guarded(export))
 app.command("schema")(_guarded(schema))
 app.command("plot")(_guarded(plot))
@@ -103,6 +106,7 @@ app.command("train")(_guarded(train))
 app.command("eval")(_guarded(evaluate))
 app.command("train-2d")(_guarded(train_2d))
 app.command("eval-2d")(_guarded(eval_2d))
+app.command("export-onnx")(_guarded(export_onnx))
 app.command("doctor")(_guarded(doctor))
 weights.app.command("inspect")(_guarded(weights.inspect))
 weights.app.command("convert")(_guarded(weights.convert))

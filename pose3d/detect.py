@@ -23,6 +23,7 @@ def detect(
     flip: options.Flip = None,
     device: options.Device = None,
     precision: options.Precision = None,
+    backend: options.Backend = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Find 2D keypoints in a video and write them as JSON, which pose3d lift reads.
@@ -50,6 +51,7 @@ def detect(
         flip=flip,
         device=device,
         precision=precision,
+        backend=backend,
     )
     check_targets(source, output.parent, [output])
     reader = VideoReader(source)

@@ -196,6 +196,14 @@ Precision = Annotated[
         default="auto",
     ),
 ]
+Backend = Annotated[
+    str | None,
+    _option(
+        panel=RUN,
+        help="Runs a network of 2D heat maps: torch, or on a CPU onnx or openvino.",
+        default="torch",
+    ),
+]
 Config = Annotated[
     Path | None,
     _option(

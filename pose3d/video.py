@@ -40,6 +40,7 @@ def video(
     det_every: options.DetEvery = None,
     device: options.Device = None,
     precision: options.Precision = None,
+    backend: options.Backend = None,
     config: options.Config = None,
     quiet: options.Quiet = False,
     verbose: Annotated[
@@ -77,6 +78,7 @@ def video(
         flip=flip,
         causal=causal,
         precision=precision,
+        backend=backend,
         max_gap=max_gap,
         smooth=smooth,
         remove_outliers=remove_outliers,

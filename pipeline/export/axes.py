@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.result import PoseResult
-from pipeline.world import place_on_floor, up_direction, usual_step
+from pipeline.world import place_on_floor, usual_step
 
 
 @dataclass(frozen=True)
@@ -47,17 +47,15 @@ def room_joints(result: PoseResult, in_place: bool = False) -> np.ndarray:
     -------
     (F, P, 17, 3) float64 metres in the axes of `ROOM`; NaN where absent.
     """
+    room = result.world_joints().astype(np.float64)
     pathless = np.isnan(result.root).all(axis=(0, 2))
-    room = placed(result, np.where(pathless[None, :, None], 0, result.root)).astype(np.float64)
+    if pathless.any():
+        room[:, pathless] = place_on_floor(
+            result.joints3d[:, pathless],
+            np.zeros_like(result.root[:, pathless]),
+            np.array(result.room().up),
+            usual_step(result.time_s, result.frame_rate),
+        )
     if in_place:
         room[..., :2] -= room[:, :, :1, :2]
     return room
-
-
-def placed(result: PoseResult, root: np.ndarray) -> np.ndarray:
-    """The estimate itself, as pictures are drawn: (F, P, 17, 3) metres in the axes of `ROOM`.
-
-    root : (F, P, 3) metres, camera axes
-    """
-    step_s = usual_step(result.time_s, result.frame_rate)
-    return place_on_floor(result.joints3d, root, up_direction(result.joints3d), step_s)

@@ -1,15 +1,24 @@
-"""The pinhole camera of the 3D panel, and the one place from which it sees a whole clip."""
+"""The pinhole camera of the 3D panel, and the places from which it sees a whole clip."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from lifters3d.skeleton import HIP, LHIP, RHIP
+from lifters3d.skeleton import HIP
 
-ELEVATION = 17.0  # degrees above the horizon
-TURN = 35.0  # degrees to the side of the front: the classical three-quarter view
+# Degrees to the side of the camera that filmed, and above the horizon.
+View = tuple[float, float]
+THREE_QUARTER: View = (35.0, 17.0)
+FRONT: View = (0.0, 7.0)
+SIDE: View = (90.0, 7.0)
+TOP: View = (0.0, 90.0)
+ORBIT_SPEED = 24.0  # degrees a second
+_LONGEST_STEP_S = 0.1  # of time by which an orbit goes on from one frame to the next
+_AROUND = 24  # places of an orbit at which all must be in view
+_ENOUGH = 20_000  # points that stand for all
 FIELD_OF_VIEW = 30.0  # degrees, of the panel's shorter side
 _MARGIN = 0.09  # of the panel, kept free on every side
 _HEADROOM = 0.16  # metres above the highest joint: the head's disc
@@ -49,6 +58,24 @@ class Camera:
         safe = np.where(depth > 1e-3, depth, np.nan)
         return seen[..., :2] / safe[..., None] * self.focal + np.divide(self.size, 2), depth
 
+    def turned(self, degrees: float, about: np.ndarray) -> Camera:
+        """Moved around the upright through `about` (2,) metres; counter-clockwise from above."""
+        turn, middle = _turn(degrees), np.append(about, 0)
+        position = middle + turn @ (self.position - middle)
+        return Camera(self.rotation @ turn.T, position, self.focal, self.size)
+
+
+def _turn(degrees: float) -> np.ndarray:
+    """(3, 3): turns points around the z axis."""
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+def orbit_degrees(times: np.ndarray) -> np.ndarray:
+    """(F,) how far an orbit has come at each of `times` (F,) seconds; no step is a jump."""
+    steps = np.clip(np.diff(times, prepend=times[:1]), 0, _LONGEST_STEP_S)
+    return ORBIT_SPEED * np.cumsum(steps)
+
 
 def robust_points(joints_world: np.ndarray) -> np.ndarray:
     """(N, 3) metres: all joints of the clip but wild ones; the corners of a box if there are none.
@@ -80,47 +107,43 @@ def floor_box(points: np.ndarray) -> np.ndarray:
     return np.stack([points[:, :2].min(0), points[:, :2].max(0)])
 
 
-def front(joints_world: np.ndarray) -> np.ndarray:
-    """(2,) unit vector, world x and y: where people face on average.
-
-    Someone who turns all ways has no front; then it is across the longer side of the path, from
-    the side of negative y, so that the walk is seen from its side.
-    """
-    across = (joints_world[..., LHIP, :2] - joints_world[..., RHIP, :2]).reshape(-1, 2)
-    across = across[np.isfinite(across).all(1)].astype(float)
-    length = np.hypot(across[:, 0], across[:, 1])
-    facing = np.stack([across[:, 1], -across[:, 0]], -1)[length > 1e-6]
-    facing /= length[length > 1e-6, None]
-    mean = facing.mean(0) if len(facing) else np.zeros(2)
-    if np.hypot(*mean) > 0.4:
-        return mean / np.hypot(*mean)
-    width, depth = np.ptp(robust_points(joints_world)[:, :2], axis=0)
-    return np.array([1.0, 0.0]) if depth > width else np.array([0.0, -1.0])
+def _spun(points: np.ndarray, about: np.ndarray) -> np.ndarray:
+    """Points (N, 3) turned around the upright through `about` (2,), the outermost ones only."""
+    radius = np.hypot(*(points[:, :2] - about).T)
+    profile = cv2.convexHull(np.stack([radius, points[:, 2]], -1).astype(np.float32))[:, 0]
+    angles = np.arange(_AROUND) * 2 * np.pi / _AROUND
+    circle = np.stack([np.cos(angles), np.sin(angles)], -1)
+    places = about + profile[:, None, :1] * circle
+    heights = np.broadcast_to(profile[:, None, 1:], (*places.shape[:2], 1))
+    return np.concatenate([places, heights], -1).reshape(-1, 3)
 
 
 def frame_clip(
-    joints_world: np.ndarray, size: tuple[int, int], viewer: np.ndarray | None = None
+    joints_world: np.ndarray,
+    size: tuple[int, int],
+    view: View = THREE_QUARTER,
+    all_around: bool = False,
 ) -> Camera:
-    """The one camera for a whole clip: three-quarter view, everything inside, people large.
+    """The one camera for a whole clip: everything inside, people large.
 
     Parameters
     ----------
-    joints_world : (F, P, 17, 3) metres, z up, NaN where absent
+    joints_world : (F, P, 17, 3) metres, z up, y away from the camera that filmed, NaN where absent
     size : (w, h) px of the panel
-    viewer : (2,) world x and y of the direction from the people to the camera that filmed them;
-        if given the panel looks from 35 degrees beside it, so that left and right agree with
-        the picture; if not, from 35 degrees beside the people's front
+    view : from where, beside the camera that filmed, so that left and right agree with the picture
+    all_around : everything stays inside when the camera is turned about the middle of the clip
     """
-    toward = front(joints_world) if viewer is None else np.asarray(viewer, float)
-    angle = np.arctan2(toward[1], toward[0]) + np.radians(TURN)
-    lift = np.radians(ELEVATION)
+    angle, lift = np.radians(view[0] - 90), np.radians(view[1])
     back = np.array([np.cos(angle) * np.cos(lift), np.sin(angle) * np.cos(lift), np.sin(lift)])
     right = np.array([-np.sin(angle), np.cos(angle), 0.0])
     rotation = np.stack([right, np.cross(-back, right), -back])
     focal = min(size) / 2 / np.tan(np.radians(FIELD_OF_VIEW / 2))
 
     points = robust_points(joints_world)
-    points = points[:: max(1, len(points) // 20000)]
+    if len(points) > _ENOUGH:
+        points = np.random.default_rng(0).choice(points, _ENOUGH, replace=False)
+    if all_around:
+        points = _spun(points, floor_box(points).mean(0))
     points = np.concatenate([points + np.array([0, 0, _HEADROOM]), points * [1, 1, 0]])
 
     seen = points @ rotation.T

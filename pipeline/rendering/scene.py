@@ -6,98 +6,71 @@ import numpy as np
 
 from lifters3d.skeleton import HEAD
 
-from .camera import floor_box, frame_clip, robust_points
-from .figure3d import draw_figures
-from .floor import CELL, draw_floor
-from .palette import LEFT_COLOUR, NOTICE, RIGHT_COLOUR, TEXT, TEXT_QUIET, tint
-from .text import blend, draw_label, draw_text, text_width, time_code
-
-NOTICES = {
-    "interpolated": "interpolated",
-    "low_confidence": "low confidence",
-    "sides_repaired": "sides exchanged",
-    "not_visible": "no person",
-    "decode_error": "damaged frame",
-}
-_FADED = {"interpolated": 0.35, "low_confidence": 0.25}
-
-
-def notice(status: np.ndarray, drawn: np.ndarray, ids: np.ndarray) -> str:
-    """What the viewer should know about a frame, in few words; "" if all is well.
-
-    Parameters
-    ----------
-    status : (P,) strings of the frame
-    drawn : (P,) bool, who has a skeleton in the frame
-    ids : (P,) the people's numbers, named when there are several people
-    """
-    if "decode_error" in status:
-        return NOTICES["decode_error"]
-    if not drawn.any():
-        return NOTICES["not_visible"]
-    told = [
-        (i, NOTICES[s]) for i, s, d in zip(ids, status, drawn, strict=True) if d and s in _FADED
-    ]
-    if len(status) == 1:
-        return told[0][1] if told else ""
-    return ", ".join(f"{i} {words}" for i, words in told)
+from .camera import THREE_QUARTER, Camera, View, floor_box, frame_clip, orbit_degrees, robust_points
+from .captions import draw_legend, draw_notice, draw_time, draw_title, notice, unit_of
+from .clip import Clip
+from .figure3d import draw_figures, draw_shadow, light_of
+from .floor import TurningFloor, draw_floor
+from .palette import tint
+from .text import draw_label
 
 
 class Scene:
-    """People in world axes, seen by one camera that stands still for the whole clip.
+    """People in world axes, seen by a camera that stands still, or goes around them evenly.
 
     Parameters
     ----------
-    joints_world : (F, P, 17, 3) metres, z up, floor z = 0, H36M order, NaN where absent
+    clip : what is drawn
     size : (w, h) px of the panel
-    times : (F,) seconds for the time code, or None for none
-    status : (F, P) strings of `PoseResult`, or None if all is well
-    ids : (P,) the people's numbers; None counts from 1
-    viewer : (2,) world x and y of the direction to the camera that filmed, if known; see
-        `camera.frame_clip`
+    view : from where; an orbit begins there
+    orbit : whether the camera goes around
+    title : for the upper right corner; only a panel without one has time code and notices
+    legend : whether the lower right corner tells what the colours mean
 
     Attributes
     ----------
-    camera : the panel's Camera
+    camera : the panel's Camera, of an orbit the first
     background : (h, w, 3) uint8 RGB, all that stands still
     """
 
     def __init__(
         self,
-        joints_world: np.ndarray,
+        clip: Clip,
         size: tuple[int, int],
-        *,
-        times: np.ndarray | None = None,
-        status: np.ndarray | None = None,
-        ids: np.ndarray | None = None,
-        viewer: np.ndarray | None = None,
+        view: View = THREE_QUARTER,
+        orbit: bool = False,
+        title: str = "",
+        legend: bool = True,
     ) -> None:
-        self.joints = np.asarray(joints_world)
-        frames, people = self.joints.shape[:2]
-        self.times = times
-        self.status = np.full((frames, people), "ok") if status is None else np.asarray(status)
-        self.ids = np.arange(1, people + 1) if ids is None else np.asarray(ids)
-        self.camera = frame_clip(self.joints, size, viewer)
-        self.background = draw_floor(self.camera, floor_box(robust_points(self.joints)))
-        self._unit = max(7, round(0.0165 * size[1]))
-        self._draw_legend()
+        self._clip = clip
+        self._legend = legend
+        self._title = title
+        self._unit = unit_of(size)
+        box = floor_box(robust_points(clip.joints_world))
+        self.camera = frame_clip(clip.joints_world, size, view, all_around=orbit)
+        self._light = light_of(self.camera)
+        self._middle = box.mean(0)
+        self._degrees = orbit_degrees(clip.times) if orbit else None
+        if orbit:
+            _, distance = self.camera.project(np.append(self._middle, 0))
+            self._floor = TurningFloor(size, box, self.camera.focal / float(distance))
+            self.background = np.empty((size[1], size[0], 3), np.uint8)
+            self._floor.draw(self.camera, self.background)
+        else:
+            self.background = draw_floor(self.camera, box)
+        self._label(self.background)
 
-    def _draw_legend(self) -> None:
-        width, height = self.camera.size
-        unit = self._unit
-        x, base = width - 2 * unit, height - 2 * unit
-        for words, colour in (
-            (f"grid {CELL} m", None),
-            ("right", RIGHT_COLOUR),
-            ("left", LEFT_COLOUR),
-        ):
-            x -= text_width(words, unit)
-            draw_text(self.background, words, x, base, unit, TEXT_QUIET)
-            if colour is not None:
-                x -= round(1.5 * unit)
-                swatch = np.full((unit, unit), 255, np.uint8)
-                blend(self.background, swatch, x, base - unit, colour)
-            x -= round(1.5 * unit)
+    def _label(self, panel: np.ndarray) -> None:
+        if self._title:
+            draw_title(panel, self._unit, self._title)
+        if self._legend:
+            draw_legend(panel, self._unit, grid=True)
+
+    def camera_at(self, t: int) -> Camera:
+        """The camera of frame t."""
+        if self._degrees is None:
+            return self.camera
+        return self.camera.turned(float(self._degrees[t]), self._middle)
 
     def draw(self, t: int, out: np.ndarray | None = None) -> np.ndarray:
         """The panel of frame t.
@@ -112,34 +85,34 @@ class Scene:
         (h, w, 3) uint8 RGB
         """
         panel = np.empty_like(self.background) if out is None else out
-        panel[:] = self.background
-        joints, status = self.joints[t], self.status[t]
+        camera = self.camera_at(t)
+        if self._degrees is None:
+            panel[:] = self.background
+        else:
+            self._floor.draw(camera, panel)
+            self._label(panel)
+        joints = self._clip.joints_world[t]
         drawn = np.isfinite(joints).all(-1).any(-1)
         people = np.flatnonzero(drawn)
         if len(people):
-            draw_figures(
-                panel,
-                self.camera,
-                [joints[p] for p in people],
-                [tint(p) for p in people],
-                [_FADED.get(str(status[p]), 0.0) for p in people],
-            )
+            bodies = [joints[p] for p in people]
+            draw_shadow(panel, camera, bodies, self._light)
+            opacity = [self._clip.opacity3d[t, p] for p in people]
+            draw_figures(panel, camera, bodies, [tint(p) for p in people], opacity)
         if len(drawn) > 1:
-            self._draw_ids(panel, joints, people)
-        unit = round(1.3 * self._unit)
-        if self.times is not None:
-            words = time_code(float(self.times[t]))
-            draw_text(panel, words, 2 * self._unit, panel.shape[0] - 2 * self._unit, unit, TEXT)
-        words = notice(status, drawn, self.ids)
-        if words:
-            draw_label(panel, words, 2 * self._unit, 2 * self._unit, self._unit, NOTICE)
+            self._draw_ids(panel, camera, joints, people)
+        if not self._title:
+            draw_time(panel, self._unit, float(self._clip.times[t]))
+            draw_notice(panel, self._unit, notice(self._clip.status[t], drawn, self._clip.ids))
         return panel
 
-    def _draw_ids(self, panel: np.ndarray, joints: np.ndarray, people: np.ndarray) -> None:
-        above, depth = self.camera.project(joints[people, HEAD] + [0, 0, 0.17])
+    def _draw_ids(
+        self, panel: np.ndarray, camera: Camera, joints: np.ndarray, people: np.ndarray
+    ) -> None:
+        above, depth = camera.project(joints[people, HEAD] + [0, 0, 0.17])
         for i in np.argsort(-depth):
             if np.isfinite(above[i]).all():
                 x, y = np.rint(np.clip(above[i], -1e4, 1e4)).astype(int)
-                words = str(self.ids[people[i]])
+                words = str(self._clip.ids[people[i]])
                 top = y - round(2.1 * self._unit)
                 draw_label(panel, words, x, top, self._unit, tint(people[i]), "centre")

@@ -8,18 +8,10 @@ import numpy as np
 from lifters3d.skeleton import HEAD, HIP, NOSE, PARENTS, THORAX
 
 from . import strokes
-from .palette import OUTLINE, TINTS, Colour, joint_colours, mix
+from .palette import OUTLINE, TINTS, Colour, joint_colours, mix, opacity_of_scores
 
 _CHILDREN = np.array([j for j, p in enumerate(PARENTS) if p >= 0 and j != HEAD])
 _SIZE = 0.0046  # radius of a bone, of the picture's geometric mean side
-_FAINT = 0.12  # what is left of a joint of score 0
-_SURE = 0.65  # from this score on a joint is fully opaque
-
-
-def opacity(scores: np.ndarray) -> np.ndarray:
-    """How visible a joint of a score (0-1) is: 0.12 at 0, rising to 1 at 0.65; NaN counts as 1."""
-    sure = np.clip(np.nan_to_num(np.asarray(scores, float), nan=1.0) / _SURE, 0, 1)
-    return _FAINT + (1 - _FAINT) * sure
 
 
 def bone_radius(keypoints: np.ndarray, picture_size: tuple[int, int]) -> float:
@@ -79,7 +71,9 @@ def draw_skeleton2d(
     part = image[y0:y1, x0:x1]
     layer, mask = part.copy(), np.zeros(part.shape[:2], np.uint8)
     places = np.where(there[:, None], keypoints, 0) - (x0, y0)
-    strength = 255 * alpha * (opacity(scores) if scores is not None else np.ones(len(places)))
+    strength = np.full(len(places), 255 * alpha)
+    if scores is not None:
+        strength *= opacity_of_scores(scores)
     colours = joint_colours(trunk)
 
     # The head goes first, so that the neck's stroke ends on top of its ring.
@@ -90,36 +84,32 @@ def draw_skeleton2d(
 
     ends = _CHILDREN[there[_CHILDREN] & there[np.take(PARENTS, _CHILDREN)]]
     starts = np.take(PARENTS, ends)
-    full = np.full(len(ends), radius)
-    outer = _polygons(places[starts], places[ends], full + rim)
-    wider = _polygons(places[starts], places[ends], full + rim + 2)
-    inner = _polygons(places[starts], places[ends], full)
+    joints = np.flatnonzero(there & (np.arange(len(places)) != HEAD))
+    bones = _rings(places[starts], places[ends], [radius + rim, radius + rim + 2, radius])
+    full = 1.5 * radius
+    balls = _rings(places[joints], places[joints], [full + rim, full + rim + 2, full, 0.55 * full])
     # Weak bones first: where two meet the sure one is on top.
     shown = np.minimum(strength[starts], strength[ends])
     for i in np.argsort(shown, kind="stable"):
-        strokes.fill(layer, wider[i], OUTLINE)
-        strokes.fill(layer, inner[i], tuple(colours[ends[i]]))
-        strokes.fill(mask, outer[i], float(shown[i]))
-
-    joints = np.flatnonzero(there & (np.arange(len(places)) != HEAD))
-    full = np.full(len(joints), 1.5 * radius)
-    at = places[joints]
-    wider, outer = _polygons(at, at, full + rim + 2), _polygons(at, at, full + rim)
-    inner, core = _polygons(at, at, full), _polygons(at, at, 0.55 * full)
+        outer, wider, inner = bones[i]
+        strokes.fill(layer, wider, OUTLINE)
+        strokes.fill(layer, inner, tuple(colours[ends[i]]))
+        strokes.fill(mask, outer, float(shown[i]))
+    cores = mix(colours, (255, 255, 255), 0.75)
     for i in np.argsort(strength[joints], kind="stable"):
-        strokes.fill(layer, wider[i], OUTLINE)
-        strokes.fill(layer, inner[i], tuple(colours[joints[i]]))
-        strokes.fill(layer, core[i], tuple(mix(colours[joints[i]], (255, 255, 255), 0.75)))
-        strokes.fill(mask, outer[i], float(strength[joints[i]]))
-
-    share = mask.astype(np.float32) / 255
-    blended = cv2.blendLinear(layer, part, share, 1 - share)
-    # Blending rounds; where nothing was drawn the picture must stay as it was.
-    cv2.copyTo(blended, mask, part)
+        outer, wider, inner, core = balls[i]
+        strokes.fill(layer, wider, OUTLINE)
+        strokes.fill(layer, inner, tuple(colours[joints[i]]))
+        strokes.fill(layer, core, tuple(cores[joints[i]]))
+        strokes.fill(mask, outer, float(strength[joints[i]]))
+    strokes.lay(part, layer, mask)
 
 
-def _polygons(a: np.ndarray, b: np.ndarray, radius: np.ndarray) -> np.ndarray:
-    return strokes.fixed(strokes.capsules(a, b, radius, radius))
+def _rings(a: np.ndarray, b: np.ndarray, radii: list[float]) -> np.ndarray:
+    """(N, len(radii), K, 2) `strokes.fixed` outlines of strokes from a to b, (N, 2) px."""
+    count, full = len(radii), np.tile(radii, len(a))
+    outlines = strokes.capsules(a.repeat(count, 0), b.repeat(count, 0), full, full)
+    return strokes.fixed(outlines).reshape(len(a), count, *outlines.shape[1:])
 
 
 def _draw_ring(

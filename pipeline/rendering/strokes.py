@@ -52,6 +52,14 @@ def fill(image: np.ndarray, polygon: np.ndarray, colour: tuple) -> None:
     cv2.fillConvexPoly(image, polygon, colour, cv2.LINE_AA, SHIFT)
 
 
+def lay(image: np.ndarray, layer: np.ndarray, mask: np.ndarray) -> None:
+    """Blend `layer` (h, w, 3) over `image`, in place, as strong as `mask` (h, w) says, 0-255."""
+    share = mask.astype(np.float32) / 255
+    blended = cv2.blendLinear(layer, image, share, 1 - share)
+    # Blending rounds; where nothing was drawn the picture must stay as it was.
+    cv2.copyTo(blended, mask, image)
+
+
 def bounds(points: np.ndarray, margin: float, size: tuple[int, int]) -> tuple[int, int, int, int]:
     """The pixels (x0, y0, x1, y1) that hold all points and a margin, cut to a (w, h) picture."""
     low = np.floor(np.clip(points.min(0) - margin, 0, size)).astype(int)

@@ -80,6 +80,11 @@ def _pill(width: int, height: int) -> np.ndarray:
     return mask
 
 
+def draw_pill(image: np.ndarray, x: int, y: int, width: int, height: int) -> None:
+    """A dark rounded ground on which text can be read, its upper left corner at (x, y)."""
+    blend(image, _pill(width, height), x, y, OUTLINE, 0.72)
+
+
 def draw_label(
     image: np.ndarray, text: str, x: int, y: int, height: int, colour: Colour = TEXT, anchor="left"
 ) -> int:
@@ -95,7 +100,7 @@ def draw_label(
     wide = mask.shape[1] + round(height * 1.4)
     if anchor == "centre":
         x -= wide // 2
-    blend(image, _pill(wide, tall), x, y, OUTLINE, 0.72)
+    draw_pill(image, x, y, wide, tall)
     middle = y + (tall + height + 1) // 2
     blend(image, mask, x + (wide - mask.shape[1]) // 2, middle - base, colour)
     return wide

@@ -6,6 +6,7 @@ import numpy as np
 
 from lifters3d.skeleton import PARENTS
 from pipeline.result import PoseResult
+from pipeline.world import World
 from tests.lifters3d.walkers import ANKLE, BONES
 
 CAMERA_HEIGHT, DISTANCE = 1.4, 5.0  # metres; the camera looks along y
@@ -67,14 +68,9 @@ def filmed(people, *, time_s=None, rate=30, absent=(), ids=None, **changes):
         "status": status,
         "picture_size": (1000, 1000),
         "frame_rate": Fraction(rate),
+        "world": World((0, -1, 0), CAMERA_HEIGHT, "level", (1,) * count),  # as it is
     }
     return PoseResult(**{**values, **changes})
-
-
-def placed(result, root):
-    """The truth about the room of `filmed`, in place of the product's estimate."""
-    x, y, z = np.moveaxis(result.joints3d + root[:, :, None], -1, 0)
-    return np.stack([x, z, CAMERA_HEIGHT - y], axis=-1)
 
 
 def room(person):

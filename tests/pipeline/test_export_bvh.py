@@ -11,15 +11,10 @@ from pipeline.export import export
 from pipeline.export.kinematics import animate, constant_bones
 from tests.lifters3d.walkers import BONE_LENGTHS
 from tests.pipeline.export_readers import read_bvh
-from tests.pipeline.exports import filmed, placed, prowler, room
+from tests.pipeline.exports import filmed, prowler, room
 
 WALK = Path(__file__).parents[2] / "demos" / "walk.npz"
 TIME = np.arange(90) / 30
-
-
-@pytest.fixture(autouse=True)
-def _known_room(monkeypatch):
-    monkeypatch.setattr("pipeline.export.axes.placed", placed)
 
 
 NAMES = (

@@ -7,15 +7,10 @@ import pytest
 
 from pipeline.export import export
 from tests.pipeline.export_readers import Glb
-from tests.pipeline.exports import filmed, placed, prowler, room
+from tests.pipeline.exports import filmed, prowler, room
 from tests.pipeline.test_export_bvh import NAMES, distances, random_poses
 
 TIME = np.arange(40) / 30
-
-
-@pytest.fixture(autouse=True)
-def _known_room(monkeypatch):
-    monkeypatch.setattr("pipeline.export.axes.placed", placed)
 
 
 WALK = Path(__file__).parents[2] / "demos" / "walk.npz"

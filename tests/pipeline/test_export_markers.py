@@ -8,16 +8,11 @@ import pytest
 
 from pipeline.angles import DEFINITIONS
 from pipeline.export import export
-from tests.pipeline.exports import ELBOW, filmed, knees, placed, prowler, room
+from tests.pipeline.exports import ELBOW, filmed, knees, prowler, room
 from tests.pipeline.test_export_bvh import NAMES
 from weights.errors import Pose3dError
 
 TIME = np.arange(60) / 30
-
-
-@pytest.fixture(autouse=True)
-def _known_room(monkeypatch):
-    monkeypatch.setattr("pipeline.export.axes.placed", placed)
 
 
 def opensim(positions):

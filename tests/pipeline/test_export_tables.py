@@ -9,16 +9,11 @@ import pytest
 from pipeline.export import FORMATS, export, schema
 from pipeline.result import STATUSES, load_result
 from pose3d import export_results
-from tests.pipeline.exports import filmed, placed, prowler, room
+from tests.pipeline.exports import filmed, prowler, room
 from tests.pipeline.test_export_bvh import NAMES
 from weights.errors import Pose3dError
 
 TIME = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.05, 12)) + 1.5
-
-
-@pytest.fixture(autouse=True)
-def _known_room(monkeypatch):
-    monkeypatch.setattr("pipeline.export.axes.placed", placed)
 
 
 @pytest.fixture

@@ -78,6 +78,8 @@ def test_every_setting_can_stand_in_a_file(toml):
         "constant_bones": True,
         "lock_feet": True,
         "render": False,
+        "layout": "3d-only",
+        "orbit": True,
     }
     assert set(values) == set(Settings.names())
     path = toml("".join(f"{name} = {json.dumps(value)}\n" for name, value in values.items()))
@@ -115,6 +117,9 @@ def test_provenance_is_json():
         ({"max_gap": "long"}, "max_gap"),
         ({"flip": 1}, "flip .* true or false"),
         ({"render": "no"}, "render"),
+        ({"layout": "mesh"}, "layout must be side-by-side, overlay, 3d-only or grid, not 'mesh'"),
+        ({"orbit": "yes"}, "orbit .* true or false"),
+        ({"layout": "grid", "orbit": True}, "grid has no view that can orbit: .* or 3d-only"),
         ({"upright": 1}, "upright .* true or false"),
         ({"constant_bones": 1}, "constant_bones"),
         ({"lock_feet": "yes"}, "lock_feet"),

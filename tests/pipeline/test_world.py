@@ -168,8 +168,7 @@ def test_up_from_people_who_stand(pitch, roll):
     noise = np.random.default_rng(0).normal(0, 0.02, people.shape)
     up = up_direction((people + noise) @ camera.T)
     assert np.linalg.norm(up) == pytest.approx(1)
-    # Of a roll of 10 degrees, 1.4 are taken for the measurement's error.
-    assert angle(up, camera @ [0, -1, 0]) < (2 if roll else 1)
+    assert angle(up, camera @ [0, -1, 0]) < 1
 
 
 @pytest.mark.parametrize("pitch", [-10, 0, 10, 20, 30])
