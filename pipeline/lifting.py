@@ -22,6 +22,7 @@ from pipeline.compute import choose_device, choose_precision, products_in
 from pipeline.joints import coco_to_h36m
 from pipeline.missing import complete_poses
 from pipeline.settings import Settings
+from pipeline.smoothing import smooth as smoothed
 from pipeline.tracking import MAX_PAUSE_S
 from pipeline.windows import lift_windows
 from weights.errors import Pose3dError
@@ -209,6 +210,7 @@ def lift(
     flip: bool = True,
     causal: bool = False,
     max_gap: float = 0.5,
+    smooth: str = "auto",
     device: str = "auto",
     precision: str = "auto",
 ) -> np.ndarray:
@@ -230,6 +232,7 @@ def lift(
     max_gap : joints and people that were not found for up to this many seconds are interpolated;
         joints missing for longer are put where a standing body would have them: take their
         result, which is finite, for a guess
+    smooth : over time, as of ``pipeline.settings``; "none" leaves what the lifter says
     device : "auto", "cpu", "cuda" or "cuda:N"; ignored if ``lifter`` is a network
     precision : "auto", "fp32", "bf16" or "fp16"
 
@@ -246,8 +249,14 @@ def lift(
     points, found = _checked_keypoints(keypoints, scores, layout)
     size = _checked_size(size)
     # Says what is wrong with the others.
-    Settings(
-        device=str(device), fov=fov, flip=flip, causal=causal, precision=precision, max_gap=max_gap
+    settings = Settings(
+        device=str(device),
+        fov=fov,
+        flip=flip,
+        causal=causal,
+        precision=precision,
+        max_gap=max_gap,
+        smooth=smooth,
     )
     count = len(points)
     times = _checked_times(count, fps, time_s)
@@ -289,7 +298,7 @@ def lift(
         precision=precision,
     )
     for place, found in zip(places, lifted, strict=True):
-        joints[place] = found.joints
+        joints[place] = smoothed(found.joints, times[place[0]], settings.smoothing)
     return joints.reshape(*points.shape[:-1], 3)
 
 

@@ -49,12 +49,18 @@ def estimate(
     """
     settings = settings or Settings()
     progress = progress or Silence()
-    device = choose_device(settings.device)
-    choose_precision(settings.precision, device)  # a wrong one is told before the long work
-    lifter = lifters3d.load(settings.lifter).to(device)
-    check_joints(lifter)
+    lifter = open_lifter(settings)  # what is wrong with it is told before the long work
     found = first_pass(path, settings, progress)
     return lift(found, identify(path), lifter, settings, progress)
+
+
+def open_lifter(settings: Settings) -> torch.nn.Module:
+    """The lifter of the settings, on their device; Pose3dError if it, or that, is not usable."""
+    device = choose_device(settings.device)
+    choose_precision(settings.precision, device)
+    lifter = lifters3d.load(settings.lifter).to(device)
+    check_joints(lifter)
+    return lifter
 
 
 def first_pass(
@@ -159,10 +165,9 @@ def lift_people(
     )
     joints3d = np.full((count, len(people), 17, 3), np.nan, np.float32)
     places = [(part, place) for place, track in enumerate(tracks) for part in track.places]
-    method = "one-euro" if settings.causal and settings.smooth == "auto" else settings.smooth
     doubt = np.full((count, len(people), 17, 2), np.nan, np.float32)
     for place, found in zip(places, lifted, strict=True):
-        joints3d[place] = smooth(found.joints, time_s[place[0]], method)
+        joints3d[place] = smooth(found.joints, time_s[place[0]], settings.smoothing)
         doubt[place] = found.doubt
     progress.advance(int(np.isnan(joints3d[:, :, 0, 0]).sum()))
 

@@ -146,6 +146,13 @@ class Settings:
                     "leave one out"
                 )
 
+    @property
+    def smoothing(self) -> str:
+        """The method of ``smoothing.smooth`` that ``smooth`` stands for."""
+        if self.smooth != "auto":
+            return self.smooth
+        return "one-euro" if self.causal else "butterworth"
+
     @staticmethod
     def names() -> list[str]:
         """Names of all settings."""

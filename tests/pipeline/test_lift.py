@@ -12,6 +12,7 @@ from lifters3d.skeleton import HIP
 from pipeline.joints import coco_to_h36m
 from pipeline.process import estimate
 from pipeline.settings import Settings
+from pipeline.smoothing import smooth
 from pose3d import lift
 from tests.pipeline.fakes import walking
 from tests.pipeline.lifters import SIZE, evenly, lift_sequence
@@ -35,10 +36,11 @@ def lifter():
 
 @pytest.fixture(scope="module")
 def quick(lifter):
-    """``lift`` with a quick network in full precision."""
+    """``lift`` with a quick network in full precision, as the network says it."""
+    fixed = {"lifter": lifter, "precision": "fp32", "smooth": "none"}
 
     def run(keypoints, size=SIZE, **options):
-        return lift(keypoints, size, **{"lifter": lifter, "precision": "fp32", **options})
+        return lift(keypoints, size, **{**fixed, **options})
 
     return run
 
@@ -250,6 +252,21 @@ def test_causal_bridges_nothing_and_knows_nothing_of_later(quick):
     people[13:] = np.nan
     people[16, 0] = 5.0
     assert_same(quick(people, causal=True)[:13], joints[:13])
+
+
+def test_stretches_are_smoothed_each_by_itself(quick):
+    clip = figure(LENGTH)
+    clip[18:20] = np.nan
+    raw, times = quick(clip, max_gap=0), np.arange(LENGTH) / 30
+    for options, method in (({}, "butterworth"), ({"smooth": "savgol"}, "savgol")):
+        ours = quick(clip, max_gap=0, **{"smooth": "auto", **options})
+        for part in (slice(0, 18), slice(20, LENGTH)):
+            assert_same(ours[part], smooth(raw[part], times[part], method))
+            assert np.abs(ours[part] - raw[part]).max() > 1e-3
+    raw = quick(clip, causal=True)
+    assert_same(
+        quick(clip, causal=True, smooth="auto")[:18], smooth(raw[:18], times[:18], "one-euro")
+    )
 
 
 # The same as for videos --------------------------------------------------------------------------
