@@ -29,6 +29,7 @@ from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
 from pose3d.plot import plot
 from pose3d.render import render
+from pose3d.report import report, view
 from pose3d.train import train
 from pose3d.train2d import train_2d
 from pose3d.video import video
@@ -96,6 +97,8 @@ app.command("video")(_guarded(video))
 app.command("lift")(_guarded(lift))
 app.command("detect")(_guarded(detect))
 app.command("render")(_guarded(render))
+app.command("report")(_guarded(report))
+app.command("view")(_guarded(view))
 app.command("export")(_guarded(export))
 app.command("schema")(_guarded(schema))
 app.command("plot")(_guarded(plot))

@@ -11,18 +11,27 @@ import time
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-FLAGS = (
-    "--headless=new --remote-debugging-pipe --no-sandbox --disable-dev-shm-usage --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-extensions "
-    "--use-angle=swiftshader --enable-unsafe-swiftshader --hide-scrollbars --mute-audio "
-    "--autoplay-policy=no-user-gesture-required"
-).split()
+FLAGS = [
+    "--headless=new",
+    "--remote-debugging-pipe",
+    "--no-sandbox",
+    "--no-first-run",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-extensions",
+    "--use-angle=swiftshader",
+    "--enable-unsafe-swiftshader",
+    "--hide-scrollbars",
+    "--mute-audio",
+    "--autoplay-policy=no-user-gesture-required",
+]
 
 
 class Browser:
     """One page of a browser; `said` collects what it writes to its console, errors and all."""
 
-    def __init__(self, folder, width=1400, height=900, patience_s=120):
+    def __init__(self, folder, width=1400, height=900, patience_s=60):
         self._patience_s = patience_s
         self._number = 0
         self._rest = b""
@@ -138,9 +147,7 @@ class Browser:
     def click(self, x, y):
         """The left mouse button at a place of the page, px."""
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
-            self.call(
-                "Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1
-            )
+            self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
     def screenshot(self, path, whole=False):
         """What the page looks like, as PNG."""
