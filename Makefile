@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml | $(BIN)/python
 	@touch $@
 
 $(VENV)/.installed-test: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[mediapipe,test]"
+	$(BIN)/python -m pip install --quiet --config-settings editable_mode=compat --editable ".[mediapipe,mm,test]"
 	@touch $@ $(VENV)/.installed
 
 clean:
