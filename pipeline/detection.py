@@ -113,9 +113,7 @@ def detect_coco(
         people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
     warnings = [in_unicode(reader.warning)] if reader.warning else []
     info = reader.info
-    return Detections(
-        time_s, people, (info.width, info.height), info.frame_rate, weights, warnings
-    )
+    return Detections(time_s, people, (info.width, info.height), info.frame_rate, weights, warnings)
 
 
 def choose_pose2d(settings: Settings) -> tuple[str, str]:

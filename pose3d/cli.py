@@ -18,6 +18,7 @@ import typer
 from pipeline.version import VERSION
 from pose3d import terminal, weights, weights_store
 from pose3d.attention import attention
+from pose3d.batch import batch
 from pose3d.compare import compare
 from pose3d.detect import detect
 from pose3d.doctor import doctor
@@ -94,6 +95,7 @@ def _guarded(command: Callable) -> Callable:
 
 
 app.command("video")(_guarded(video))
+app.command("batch")(_guarded(batch))
 app.command("lift")(_guarded(lift))
 app.command("detect")(_guarded(detect))
 app.command("render")(_guarded(render))

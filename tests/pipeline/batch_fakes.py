@@ -107,7 +107,8 @@ def _note(log, line):
 def recipe(settings):
     """As `recipe_of`, for texts."""
     lift = {"lifter": settings.lifter, "smooth": settings.smooth}
-    return Recipe({"start": settings.start}, lift, {"layout": settings.layout})
+    detect = {"pose2d": ["texts"], "start": settings.start}
+    return Recipe(detect, lift, {"layout": settings.layout})
 
 
 def texts_of(folder):

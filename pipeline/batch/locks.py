@@ -1,0 +1,65 @@
+"""Who works on an output folder: one batch, or the shards of one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from pipeline.batch.manifest import make_folder
+from weights.errors import Pose3dError
+
+
+@contextmanager
+def working_folder(home: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Path]:
+    """An empty folder in ``home`` for the unfinished files of a batch, which nobody else touches.
+
+    Batches of the same split into shards work side by side, each shard once; all others exclude
+    each other. The operating system frees the locks of a batch that was killed; what it left
+    behind is removed by the next one.
+
+    Raises
+    ------
+    Pose3dError
+        if another batch is at work, or the folder cannot be written in.
+    """
+    locks = home / "locks"
+    make_folder(locks)
+    index, count = shard
+    name = f"{index}-of-{count}"
+    with ExitStack() as stack:
+        try:
+            # Only while the others are looked at.
+            with FileLock(locks / "all.lock", timeout=30):
+                for path in sorted(locks.glob("*-of-*.lock")):
+                    other = re.fullmatch(r"(\d+)-of-(\d+)", path.stem)
+                    if path.stem != name and other and int(other[2]) != count:
+                        with FileLock(path, timeout=0):
+                            pass
+                stack.enter_context(FileLock(locks / f"{name}.lock", timeout=0))
+        except Timeout as busy:
+            stem = Path(busy.lock_file).stem
+            part = "" if stem in ("all", "1-of-1") else f" (--shard {stem.replace('-of-', '/')})"
+            raise Pose3dError(
+                f"another pose3d batch{part} is at work on {home.parent}: wait for it, or choose "
+                "another --output"
+            ) from None
+        except (OSError, NotImplementedError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise Pose3dError(
+                f"{home}: cannot be locked ({reason}); choose another --output"
+            ) from None
+        own = home / "work" / name
+        shutil.rmtree(own, ignore_errors=True)
+        # Of another name each time: processes that outlive their batch find no folder any more.
+        work = own / uuid.uuid4().hex[:8]
+        make_folder(work)
+        try:
+            yield work
+        finally:
+            shutil.rmtree(own, ignore_errors=True)

@@ -1,0 +1,343 @@
+"""A batch: videos are hashed, planned, given to workers; what they make is put in its place.
+
+This process alone renames finished files and writes records, one after the other: whenever it is
+killed, what is in its place is whole, and what is not is made again.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import wait
+from pathlib import Path
+
+from pipeline.batch.find import Video, in_unicode
+from pipeline.batch.locks import working_folder
+from pipeline.batch.manifest import Manifest, Record, make_folder
+from pipeline.batch.plan import plan
+from pipeline.batch.recipe import STAGES, Recipe
+from pipeline.batch.tasks import Listener, Outcome, Summary, Task, tasks_of
+from pipeline.batch.work import Job, VideoWork
+from pipeline.batch.workers import Worker
+from pipeline.settings import Settings
+from weights.errors import Pose3dError
+
+# So many deaths of workers in a row, none of which had begun a video, mean that none ever will.
+STILLBORN = 3
+
+
+def run_batch(
+    videos: Sequence[Video],
+    manifest: Manifest,
+    devices: Sequence[Settings],
+    recipe: Recipe,
+    listener: Listener,
+    summary: Summary,
+    *,
+    threads: int = 1,
+    shard: tuple[int, int] = (1, 1),
+    limit: int | None = None,
+    from_stage: str | None = None,
+    work: Callable[[Settings], VideoWork] | None = None,
+) -> None:
+    """Work on videos; ``summary`` is filled on the way: it is right after an exception, too.
+
+    Parameters
+    ----------
+    devices : the settings of each worker, which differ in nothing but the device
+    threads : that each worker's networks may use
+    shard : of the batches that share the output folder
+    limit : work on so many videos at most; those that are done already do not count
+    from_stage : a stage that is run anew in any case
+    work : makes of settings what does a worker's jobs; None is ``VideoWork``
+
+    Raises
+    ------
+    Pose3dError
+        if another batch is at work there, or no video can be done with these settings.
+    """
+    with working_folder(manifest.home, shard) as folder:
+        manifest.read()  # what another batch did before this one had the lock
+        tasks = tasks_of(videos, manifest, shard)
+        listener.begin(len(tasks))
+        _Batch(
+            manifest=manifest,
+            devices=devices,
+            recipe=recipe,
+            listener=listener,
+            summary=summary,
+            threads=threads,
+            limit=math.inf if limit is None else limit,
+            from_stage=from_stage,
+            work=work or VideoWork,
+            waiting=deque(tasks),
+        ).run(folder)
+
+
+@dataclass
+class _Running:
+    """What a worker is at. searching: in the first pass. fault: why no output is taken any more."""
+
+    worker: Worker
+    task: Task
+    record: Record
+    first: str
+    began_s: float
+    begun: bool = False
+    stage: str = "starting"
+    done: int = 0
+    total: int | None = None
+    frames: int = 0
+    seconds: float = 0.0
+    searching: bool = False
+    fault: str = ""
+
+
+@dataclass
+class _Batch:
+    manifest: Manifest
+    devices: Sequence[Settings]
+    recipe: Recipe
+    listener: Listener
+    summary: Summary
+    threads: int
+    limit: float
+    from_stage: str | None
+    work: Callable[[Settings], VideoWork]
+    # Where tasks are on their way: not looked at, being hashed, with a record, at a worker.
+    waiting: deque[Task]
+    hashing: deque[tuple[Task, Future]] = field(default_factory=deque)
+    ready: deque[tuple[Task, Record]] = field(default_factory=deque)
+    running: dict[int, _Running] = field(default_factory=dict)
+    workers: dict[int, Worker] = field(default_factory=dict)
+    stillborn: int = 0
+
+    def run(self, folder: Path) -> None:
+        began_s, count = time.monotonic(), len(self.waiting)
+        at_once = True
+        pool = ThreadPoolExecutor(1, "hash")
+        try:
+            while self.waiting or self.hashing or self.ready or self.running:
+                self._hash_ahead(pool)
+                self._give_work(folder)
+                if self.limit <= 0 and not self.running:
+                    break
+                self._listen()
+            at_once = False
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in self.workers.values():
+                worker.stop(at_once)
+            for worker in self.workers.values():
+                worker.join()
+            self.summary.left = count - len(self.summary.outcomes)
+            self.summary.took_s = time.monotonic() - began_s
+
+    def _hash_ahead(self, pool: ThreadPoolExecutor) -> None:
+        """Read some videos ahead, so that no worker waits for it."""
+        ahead = 2 * len(self.devices) + 2
+        while self.waiting and len(self.hashing) + len(self.ready) < ahead:
+            task = self.waiting.popleft()
+            if task.video.fault:
+                self._end(None, Outcome(task, "failed", task.video.fault))
+                continue
+            known = self.manifest.of(task.video.path)
+            if known is not None and self.manifest.knows(task.video.path):
+                self.ready.append((task, replace(known, name=task.name)))
+                continue
+            future = pool.submit(self.manifest.identify, task.video, task.name)
+            self.hashing.append((task, future))
+        while self.hashing and self.hashing[0][1].done():
+            task, future = self.hashing.popleft()
+            try:
+                self.ready.append((task, future.result()))
+            except OSError as error:
+                self._end(None, Outcome(task, "failed", f"cannot be read ({error.strerror})"))
+
+    def _give_work(self, folder: Path) -> None:
+        for slot in range(len(self.devices)):
+            if slot in self.running:
+                continue
+            if self.limit <= 0:
+                return
+            chosen = self._next()
+            if chosen is None:
+                return
+            task, record, first = chosen
+            if slot not in self.workers:
+                own = folder / f"{slot}-{time.monotonic_ns()}"
+                self.workers[slot] = Worker(slot, self.devices[slot], own, self.threads, self.work)
+            worker = self.workers[slot]
+            self.running[slot] = _Running(
+                worker, task, record, first, time.monotonic(), searching=first == "detect"
+            )
+            self.limit -= 1
+            worker.give(self._job(task, record, first, worker.folder))
+
+    def _next(self) -> tuple[Task, Record, str] | None:
+        """The next video that is due; those that are not are done with here."""
+        busy = {running.record.sha256 for running in self.running.values() if running.searching}
+        for task, record in list(self.ready):
+            # Copies wait: the first pass over one is that over all.
+            if record.sha256 in busy:
+                continue
+            self.ready.remove((task, record))
+            first, _ = plan(
+                record, self.recipe, self.manifest, self.devices[0].render, self.from_stage
+            )
+            try:
+                if first is None:
+                    if self.manifest.of(task.video.path) != record:
+                        self.manifest.save(record)  # the file was moved or touched
+                    self._end(None, Outcome(task, "skipped"))
+                    continue
+                self._check_targets(task)
+            except (OSError, Pose3dError) as error:
+                self._end(None, Outcome(task, "failed", _one_line(error), first))
+                continue
+            return task, record, first
+        return None
+
+    def _check_targets(self, task: Task) -> None:
+        for target in (self.manifest.result_path(task.name), self.manifest.video_path(task.name)):
+            if target.is_dir():
+                raise Pose3dError(f"{target} is a folder; move it or choose another --output")
+            if target.exists() and target.samefile(task.video.path):
+                raise Pose3dError(f"{target} would be overwritten; choose another --output")
+
+    def _job(self, task: Task, record: Record, first: str, folder: Path) -> Job:
+        path = task.video.path
+        return Job(
+            video=path,
+            identity={
+                "name": in_unicode(path.name),
+                "bytes": record.bytes,
+                "sha256": record.sha256,
+            },
+            mtime_ns=record.mtime_ns,
+            first=first,
+            detections=self.manifest.detections_path(record.sha256),
+            result=self.manifest.result_path(task.name),
+            made_of=self.recipe.of(record.sha256)["detect"],
+            folder=folder,
+        )
+
+    def _listen(self) -> None:
+        """Hear what workers say, until one does or a moment has passed."""
+        heard = [running.worker.connection for running in self.running.values()]
+        heard += [running.worker.process.sentinel for running in self.running.values()]
+        pause_s = 0.02 if self.hashing else 0.5
+        if heard:
+            wait(heard, pause_s)
+        elif self.hashing:
+            time.sleep(pause_s)
+        for slot, running in list(self.running.items()):
+            dead = not running.worker.process.is_alive()  # before its last words are heard
+            for message in running.worker.messages():
+                self._hear(slot, running, *message)
+                if slot not in self.running:
+                    break
+            if dead and self.workers.get(slot) is running.worker:
+                self._bury(slot, running)
+
+    def _hear(self, slot: int, running: _Running, kind: str, *rest) -> None:
+        if kind == "began":
+            self.stillborn, running.begun = 0, True
+        elif kind == "unusable":
+            raise Pose3dError(rest[0])
+        elif kind == "stage":
+            running.stage, running.total = rest
+            running.done = 0
+        elif kind == "advance":
+            running.done += rest[0]
+        elif kind == "made":
+            self._keep(running, *rest)
+        elif kind == "done":
+            self._finish(slot, running, running.fault, rest[0])
+        elif kind in ("failed", "broken"):
+            self._finish(slot, running, running.fault or rest[0])
+            if kind == "broken":
+                worker = self.workers.pop(slot)
+                worker.stop(at_once=True)
+                worker.join()
+        if slot in self.running:
+            self.listener.work(slot, running.task, running.stage, running.done, running.total)
+
+    def _keep(self, running: _Running, stage: str, path: str, frames: int, seconds: float) -> None:
+        """Put a whole file in its place, then note it: killed in between, it is made once more."""
+        if running.fault:
+            return
+        record, manifest = running.record, self.manifest
+        targets = {
+            "detect": manifest.detections_path(record.sha256),
+            "lift": manifest.result_path(record.name),
+            "render": manifest.video_path(record.name),
+        }
+        running.frames, running.seconds, running.searching = frames, seconds, False
+        try:
+            size = os.path.getsize(path)
+            make_folder(targets[stage].parent)
+            # What is made of the old file is out of date from here on, and so is the old file.
+            for later in STAGES[STAGES.index(stage) :]:
+                record.stages.pop(later, None)
+            manifest.save(record)
+            os.replace(path, targets[stage])
+            if stage != "detect":
+                made_of = self.recipe.of(record.sha256)[stage]
+                record.stages[stage] = {"made_of": made_of, "bytes": size}
+            record.frames, record.seconds = frames, seconds
+            manifest.save(record)
+        except (OSError, Pose3dError) as error:
+            running.fault = f"cannot be put in its place: {_one_line(error)}"
+
+    def _finish(
+        self, slot: int, running: _Running, fault: str, warnings: Sequence[str] = ()
+    ) -> None:
+        del self.running[slot]
+        running.record.failed = fault or None
+        try:
+            self.manifest.save(running.record)
+        except Pose3dError as error:
+            fault = fault or _one_line(error)
+        outcome = Outcome(
+            running.task,
+            "failed" if fault else "done",
+            fault,
+            running.first,
+            running.frames,
+            running.seconds,
+            time.monotonic() - running.began_s,
+            tuple(warnings),
+        )
+        self._end(slot, outcome)
+
+    def _bury(self, slot: int, running: _Running) -> None:
+        """A worker is dead: its video has failed, unless it never came to it."""
+        worker = self.workers.pop(slot)
+        why = worker.why_dead()
+        worker.connection.close()
+        if slot not in self.running:  # it had finished
+            return
+        if running.begun:
+            self._finish(slot, running, running.fault or why)
+            return
+        self.stillborn += 1
+        if self.stillborn >= STILLBORN:
+            raise Pose3dError(f"a worker cannot start: {why}; fewer --workers need less memory")
+        del self.running[slot]
+        self.limit += 1
+        self.ready.appendleft((running.task, running.record))
+
+    def _end(self, slot: int | None, outcome: Outcome) -> None:
+        self.summary.outcomes.append(outcome)
+        self.listener.end(slot, outcome)
+
+
+def _one_line(error: Exception) -> str:
+    reason = getattr(error, "strerror", None) or str(error)
+    return " ".join(reason.split())

@@ -1,0 +1,210 @@
+"""Worker processes: each does one video after the other, and none takes another one down.
+
+A worker answers a ``Job`` with messages: ``("began",)`` when its networks are loaded; ``("stage",
+name, total)`` and ``("advance", frames)``; ``("made", stage, path, frames, seconds)``; at last
+``("done", warnings)`` or ``("failed", reason)``; or, after a fault of the program, with which it
+ends because what it holds may be damaged, ``("broken", reason)``. ``("unusable", reason)``: no
+video can be done with these settings.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from pipeline.batch.find import plain_reason
+from pipeline.batch.work import Job, VideoWork
+from pipeline.settings import Settings
+from weights.errors import Pose3dError
+
+# Not fork: neither CUDA nor a process with threads survives it.
+SPAWN = multiprocessing.get_context("spawn")
+TELL_EVERY_S = 0.2
+
+
+class Worker:
+    """A process that waits for jobs.
+
+    folder : for its unfinished files, and what it and its libraries print
+    threads : that its networks may use
+    work : makes of the settings what does the jobs
+    """
+
+    def __init__(
+        self,
+        slot: int,
+        settings: Settings,
+        folder: Path,
+        threads: int,
+        work: Callable[[Settings], VideoWork],
+    ) -> None:
+        self.slot = slot
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self.connection, theirs = SPAWN.Pipe()
+        self.process = SPAWN.Process(
+            target=_serve,
+            args=(theirs, settings, folder / "log.txt", threads, work),
+            name=f"pose3d-worker-{slot}",
+            daemon=True,
+        )
+        with _without_interrupts():
+            self.process.start()
+        theirs.close()
+
+    def give(self, job: Job) -> None:
+        """Send a job, or nothing if the process has died: its sentinel tells."""
+        with suppress(OSError):
+            self.connection.send(job)
+
+    def messages(self) -> Iterator[tuple]:
+        """What the worker has said until now."""
+        try:
+            while self.connection.poll():
+                yield self.connection.recv()
+        except (EOFError, OSError):
+            return
+
+    def why_dead(self) -> str:
+        """How a process ended that has ended."""
+        self.process.join()
+        code = self.process.exitcode
+        if code < 0:
+            name = signal.Signals(-code).name if -code in signal.valid_signals() else f"{-code}"
+            hint = ", which the system does when memory runs out" if name == "SIGKILL" else ""
+            return f"its process was ended by {name}{hint}"
+        said = [line for line in self._log().splitlines() if line.strip()]
+        return f"its process ended with code {code}" + (f": {said[-1].strip()}" if said else "")
+
+    def _log(self) -> str:
+        try:
+            return (self.folder / "log.txt").read_text(errors="replace")[-2000:]
+        except OSError:
+            return ""
+
+    def stop(self, at_once: bool) -> None:
+        """Tell the process to end: at once, or after its video if it has one."""
+        if at_once:
+            self.process.terminate()
+        else:
+            self.connection.close()  # which it understands
+
+    def join(self) -> None:
+        """Wait for the end of a process that was told to, for a while."""
+        self.process.join(5)
+        if self.process.is_alive():
+            self.process.kill()
+            self.process.join()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C is for the parent alone: what is started here ignores it from its first moment."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _serve(
+    connection: Connection,
+    settings: Settings,
+    log: Path,
+    threads: int,
+    work: Callable[[Settings], VideoWork],
+) -> None:
+    """The life of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _write_to(log)
+    # Before the libraries are imported, which read it then.
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    sender = _Sender(connection)
+    doing = work(settings)
+    while True:
+        try:
+            job = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            doing.load(job.first)
+        except Pose3dError as error:
+            sender.send("unusable", str(error))
+            return
+        sender.send("began")
+        try:
+            warnings = doing.run(job, sender, sender.made)
+        except Pose3dError as error:
+            sender.send("failed", plain_reason(error, job.video))
+        except Exception as error:
+            traceback.print_exc()
+            *_, last = traceback.extract_tb(error.__traceback__)
+            text = " ".join(str(error).split())[:300]
+            where = f"{Path(last.filename).name}, line {last.lineno}"
+            sender.send("broken", f"a fault in pose3d: {type(error).__name__}: {text} ({where})")
+            return
+        else:
+            sender.send("done", warnings)
+
+
+class _Sender:
+    """A progress whose listener is in another process."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._frames = 0
+        self._told = 0.0
+
+    def send(self, *message: object) -> None:
+        self._connection.send(message)
+
+    def stage(self, name: str, total: int | None) -> None:
+        self._flush()
+        self.send("stage", name, total)
+
+    def advance(self, frames: int = 1) -> None:
+        self._frames += frames
+        if time.monotonic() - self._told > TELL_EVERY_S:
+            self._flush()
+
+    def made(self, stage: str, path: Path, frames: int, seconds: float) -> None:
+        self._flush()
+        self.send("made", stage, str(path), frames, seconds)
+
+    def _flush(self) -> None:
+        self._told = time.monotonic()
+        if self._frames:
+            self.send("advance", self._frames)
+        self._frames = 0
+
+
+def _end_with_parent() -> None:
+    """A parent that was killed cannot end its workers."""
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+
+def _write_to(log: Path) -> None:
+    """Whatever is printed here, by C++ too, goes to a file: the terminal is the parent's."""
+    try:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+            if stream is not None:
+                stream.flush()
+            os.dup2(file, descriptor)
+        os.close(file)
+    except OSError:
+        pass
