@@ -187,7 +187,10 @@ class Source:
             return float(stream.duration * stream.time_base), 1.5 * step_s
         with suppress(KeyError, ValueError):  # Matroska: "00:01:02.345000000"
             hours, minutes, seconds = stream.metadata["DURATION"].split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + float(seconds), 1.5 * step_s
+            end_s = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+            # From 0, where pictures need not begin.
+            begin_s = float((stream.start_time or 0) * stream.time_base)
+            return end_s - max(0.0, begin_s), 1.5 * step_s
         if self.container.duration:  # of the longest stream, which may be the sound
             return self.container.duration / av.time_base, 1 + step_s
         return None, 0.0

@@ -21,7 +21,7 @@ from pipeline.angles import DEFINITIONS, joint_angles, joint_speeds
 from pipeline.cleaning import segments
 from pipeline.comparison import Comparison
 from pipeline.result import PoseResult
-from pipeline.world import place_on_floor, usual_step
+from pipeline.world import usual_step
 from weights.errors import Pose3dError
 from weights.files import write_file
 
@@ -251,9 +251,7 @@ def _panels(
             lines = {side: found[:, key] for side, key in sides.items()}
             panels.append(Panel(f"{name} speed", "seen from the camera, approximate", "m/s", lines))
     if heights:
-        step = usual_step(result.time_s, result.frame_rate)
-        person = slice(place, place + 1)
-        room = place_on_floor(result.joints3d[:, person], result.root[:, person], up, step)[:, 0]
+        room = result.world_joints()[:, place]
         for name, sides in _choose("joint", heights, joints).items():
             lines = {side: room[:, key, 2] for side, key in sides.items()}
             panels.append(Panel(f"{name} height", "above the estimated floor", "m", lines))

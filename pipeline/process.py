@@ -23,7 +23,7 @@ from pipeline.lifting import check_joints, focal_length, lift_sequences
 from pipeline.missing import complete_poses
 from pipeline.progress import Progress, Silence
 from pipeline.rendering.video import render_video
-from pipeline.result import PoseResult
+from pipeline.result import PoseResult, as_path
 from pipeline.settings import Settings
 from pipeline.sides import repair_sides
 from pipeline.smoothing import remove_outliers, smooth
@@ -70,7 +70,7 @@ def first_pass(
     top_down: tuple | None = None,
 ) -> Detections:
     """Decode a video and find the people in it; ``top_down`` as in ``detect``."""
-    path = Path(path)
+    path = as_path(path)
     if path.exists() and not (path.is_file() or path.is_dir()):
         raise Pose3dError(f"{path} is a pipe or a device; a video is read twice: give a file")
     return detect(VideoReader(path, settings.start, settings.end), settings, progress, top_down)
@@ -174,7 +174,17 @@ def lift_people(
     step_s = usual_step(time_s, frame_rate)
     focal = focal_length(size, settings.fov)
     roots = [
-        root_path(joints3d[:, place], _with_hip(track.keypoints), track.scores, focal, size, step_s)
+        root_path(
+            joints3d[:, place],
+            _with_hip(track.keypoints),
+            track.scores,
+            focal,
+            size,
+            # What is usual is known at the end only.
+            float(1 / frame_rate) if settings.causal else step_s,
+            cuts=[part.start for part in track.places],
+            causal=settings.causal,
+        )
         for place, track in enumerate(tracks)
     ]
     unsure = [

@@ -178,8 +178,21 @@ class PoseResult:
             _fail(f"parents must hold {joints} joint numbers (-1 for the root)")
         if not isinstance(self.provenance, dict) or not isinstance(self.units, dict):
             _fail("provenance and units must be dicts")
+        for name in ("input", "settings", "weights"):
+            if not isinstance(self.provenance.get(name, {}), dict):
+                _fail(f"provenance: {name} must be a dict")
+        name, focal = self.provenance.get("input", {}).get("name", ""), 1.0
+        focal = self.provenance.get("focal_px", focal)
+        if not isinstance(name, str):
+            _fail("provenance: the name of the input must be a string")
+        if isinstance(focal, bool) or not isinstance(focal, (int, float)) or not focal > 0:
+            _fail(f"provenance: focal_px must be a number above 0, not {focal!r}")
         if self.world is not None:
             _check_world(self.world, self.people)
+
+    def __repr__(self) -> str:
+        name = self.provenance.get("input", {}).get("name", "")
+        return f"<PoseResult of {name or 'no file'}: {len(self)} frames, {self.people} people>"
 
     def equals(self, other: object) -> bool:
         """True if every field is the same; NaN equals NaN."""
@@ -236,6 +249,13 @@ class PoseResult:
         return path
 
 
+def as_path(path: str | os.PathLike) -> Path:
+    """A path of what may be none; Pose3dError then."""
+    if not isinstance(path, str | os.PathLike):
+        raise Pose3dError(f"give the path of a file, not {path!r}")
+    return Path(path)
+
+
 def load_result(path: str | os.PathLike) -> PoseResult:
     """Read a result that `PoseResult.save` wrote; nothing in the file is ever executed.
 
@@ -244,7 +264,7 @@ def load_result(path: str | os.PathLike) -> PoseResult:
     Pose3dError
         if there is no such file, or it is damaged, not a result, or of another version.
     """
-    path = Path(path)
+    path = as_path(path)
     try:
         # Opened here: np.load leaves the file open when the zip inside is damaged.
         with open(path, "rb") as stream, np.load(stream, allow_pickle=False) as file:

@@ -51,8 +51,8 @@ class Settings:
     max_gap : longest gap in seconds, in which nobody was found, to bridge by interpolation
     upright : estimate which way is up; if not, the camera is taken as level
     height : metres from sole to crown that the people, everyone, are scaled to; None leaves the
-        lifter's scale, of a person of usual height (not if causal, as constant_bones: they measure
-        the body over the whole clip)
+        lifter's scale, of a person of usual height (not if causal, as constant_bones and lock_feet:
+        they look at the whole clip)
     constant_bones : give everybody's bones one length in all frames, and both sides the same
     lock_feet : move the path of the root so that feet do not slide while they are on the floor
     render : write the video as well, not only the result file
@@ -139,10 +139,10 @@ class Settings:
             value = getattr(self, name)
             _require(isinstance(value, bool), name, value, "true or false")
         _number("height", self.height, 0.3, 3, optional=True)
-        for name in ("height", "constant_bones"):
+        for name in ("height", "constant_bones", "lock_feet"):
             if self.causal and getattr(self, name):
                 raise Pose3dError(
-                    f"setting {name} measures the body over the whole clip, which causal forbids: "
+                    f"setting {name} looks at the whole clip, which causal forbids: "
                     "leave one out"
                 )
 

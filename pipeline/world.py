@@ -7,11 +7,14 @@ steady, and marked approximate wherever they are written.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.signal import lfilter
 
 from lifters3d.skeleton import HIP, LEFT, LIMB_JOINTS, LSHOULDER, RIGHT, RSHOULDER, THORAX
 from pipeline.cleaning import segments
@@ -32,8 +35,8 @@ CHEST_FORWARD = 0.07
 # People hold cameras level more exactly than standing people tell: smaller rolls than this are
 # mostly errors.
 ROLL_DOUBT = math.radians(4)
-# Lifted people who stand have chests 3 to 7 degrees (median) off the way up from their ankles; where
-# it is less, the way up, and so the roll, is surer.
+# Chests of lifted, standing people are 3 to 7 degrees (median) off the way up from their ankles;
+# where it is less, the way up, and so the roll, is surer.
 USUAL_SWAY = math.radians(3)
 # Standard deviations of the way up from the vertical, where nobody stands, and of the height of a
 # foot that is planted for a second.
@@ -56,6 +59,8 @@ def root_path(
     focal: float,
     size: tuple[int, int],
     frame_step_s: float,
+    cuts: Sequence[int] = (),
+    causal: bool = False,
 ) -> np.ndarray:
     """Where the hip must be for the 3D joints to project onto the 2D ones, through a pinhole.
 
@@ -71,6 +76,8 @@ def root_path(
     focal : px
     size : width and height of the picture, px
     frame_step_s : usual time between frames, s
+    cuts : frames at which another stretch begins, across which nothing is smoothed
+    causal : smooth by earlier frames alone
 
     Returns
     -------
@@ -94,8 +101,14 @@ def root_path(
     seen = np.isfinite(joints3d).all(axis=(1, 2)) & np.isfinite(rays[:, HIP]).all(axis=-1)
     root = np.full((len(joints3d), 3), np.nan, np.float32)
     sigma = DEPTH_SMOOTHING_S / max(frame_step_s, 1e-3)
-    for start, stop in segments(seen):
-        steady = gaussian_filter1d(np.clip(depth[start:stop], 0.3, 200), sigma, mode="nearest")
+    for start, stop in _uncut(segments(seen), cuts):
+        steady = np.clip(depth[start:stop], 0.3, 200)
+        if causal:
+            share = 1 / (1 + sigma)
+            past = [(1 - share) * steady[0]]
+            steady, _ = lfilter([share], [1, share - 1], steady, zi=past)
+        else:
+            steady = gaussian_filter1d(steady, sigma, mode="nearest")
         root[start:stop, :2] = rays[start:stop, HIP] * steady[:, None]
         root[start:stop, 2] = steady
     return root
@@ -182,6 +195,15 @@ def to_world(joints3d: np.ndarray, root: np.ndarray, world: World) -> np.ndarray
     room = (joints3d + root[:, :, None]) @ room_rotation(np.array(world.up)).T
     room[..., 2] += world.camera_height
     return room.astype(np.float32)
+
+
+def _uncut(spans: list[tuple[int, int]], cuts: Sequence[int]) -> list[tuple[int, int]]:
+    """Spans (start, stop) in parts that no cut lies within."""
+    parts = []
+    for start, stop in spans:
+        inner = sorted(cut for cut in set(cuts) if start < cut < stop)
+        parts += list(pairwise([start, *inner, stop]))
+    return parts
 
 
 def up_direction(joints3d: np.ndarray) -> np.ndarray:
@@ -317,8 +339,9 @@ def place_on_floor(
     window = max(1, round(FLOOR_WINDOW_S / max(frame_step_s, 1e-3)))
     for person in range(room.shape[1]):
         for start, stop in segments(np.isfinite(feet[:, person])):
-            lower = feet[start:stop, person]
-            usual = median_filter(lower, size=window, mode="nearest")
-            floor = np.minimum(gaussian_filter1d(usual, window / 6, mode="nearest"), lower)
+            usual = median_filter(feet[start:stop, person], size=window, mode="nearest")
+            # Hands, knees or a head may be lower than the feet.
+            lowest = room[start:stop, person, :, 2].min(axis=1)
+            floor = np.minimum(gaussian_filter1d(usual, window / 6, mode="nearest"), lowest)
             room[start:stop, person, :, 2] -= floor[:, None] - ANKLE_HEIGHT
     return room

@@ -49,8 +49,9 @@ def export(
     from pipeline.export import export as write
     from pipeline.result import load_result
 
-    formats = check_formats(to.split(","))
-    name = result.stem.removesuffix("_pose3d")
+    formats = check_formats([name for name in to.split(",") if name.strip()])
+    # Not without its "_pose3d": dance.json may be what the result was made of.
+    name = result.stem
     for exported in write(load_result(result), output, formats, name=name, in_place=in_place):
         if not quiet:
             terminal.errors.print(f"{exported.path.name}: {exported.note}")

@@ -221,7 +221,7 @@ def _octahedron(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     """(24, 3): corners of the eight triangles, seen from outside counter-clockwise."""
     along = end - start
     length = np.linalg.norm(along)
-    direction = along / max(length, 1e-9)
+    direction = along / length if length > 1e-9 else np.array([0.0, 0.0, 1.0])
     side = np.cross(direction, np.eye(3)[np.abs(direction).argmin()])
     side /= np.linalg.norm(side)
     width = np.clip(0.15 * length, 0.01, 0.04)

@@ -24,6 +24,11 @@ def is_even(time_s: np.ndarray, rate: Fraction) -> bool:
 
 def even_times(time_s: np.ndarray, rate: Fraction) -> np.ndarray:
     """(N,) seconds: from the first to the last of ``time_s`` (F,) at ``rate`` frames a second."""
+    if len(time_s) > 1 and not time_s[-1] > time_s[0]:
+        raise Pose3dError(
+            f"all {len(time_s)} frames have the same time: no format with an even rate can hold "
+            "them; export csv, json or npz"
+        )
     if len(time_s) == 0 or is_even(time_s, rate):
         count = len(time_s)
     else:

@@ -10,7 +10,7 @@ from lifters3d.skeleton import JOINT_NAMES
 from pipeline.lifting import focal_length
 from pipeline.rendering.palette import LEAST_3D, opacity_of_errors, opacity_of_scores
 from pipeline.result import PoseResult
-from pipeline.world import place_on_floor, usual_step
+from pipeline.world import place_on_floor, root_path, usual_step
 from weights.errors import Pose3dError
 
 # What is left of a person's opacity in frames of such a status.
@@ -66,6 +66,23 @@ def clip_of(result: PoseResult) -> Clip:
     step_s = usual_step(result.time_s, result.frame_rate)
     up = np.array(result.room().up)
     focal = result.provenance.get("focal_px") or focal_length(result.picture_size)
+    root = result.root
+    if result.provenance.get("settings", {}).get("lock_feet"):
+        # What was moved in the room would be beside the person in the picture.
+        root = np.stack(
+            [
+                root_path(
+                    result.joints3d[:, person],
+                    result.keypoints2d[:, person],
+                    result.scores2d[:, person],
+                    focal,
+                    result.picture_size,
+                    step_s,
+                )
+                for person in range(result.people)
+            ],
+            axis=1,
+        )
     scores = np.where(np.isfinite(result.keypoints2d).all(-1), result.scores2d, 0)
     opacity = np.where(
         np.isfinite(result.uncertainty),
@@ -77,7 +94,7 @@ def clip_of(result: PoseResult) -> Clip:
     return Clip(
         keypoints2d=result.keypoints2d,
         scores2d=result.scores2d,
-        joints_camera=result.joints_camera,
+        joints_camera=result.joints3d + root[:, :, None],
         joints_world=place_on_floor(result.joints3d, result.root, up, step_s),
         opacity3d=opacity,
         status=result.status,

@@ -56,6 +56,12 @@ def write_report(
     if video is not None:
         video = Path(video)
         info = probe(video)
+        end_s, lasts_s = float(result.time_s[-1]), info.duration_s
+        whole = _settings(result).get("end") is None
+        if lasts_s is not None and (end_s > lasts_s + 1 or (whole and lasts_s > end_s + 1)):
+            notes.append(
+                f"{video} lasts {lasts_s:.1f} s, the result ends at {end_s:.1f} s: another video?"
+            )
         with_2d = (info.width, info.height) == result.picture_size
         told = {"offset": _offset(result, info), "part": _part(result, info)}
         if not playable(info):

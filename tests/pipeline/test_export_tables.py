@@ -176,11 +176,22 @@ def test_command(tmp_path, result, capsys):
     folder = tmp_path / "out"
     export_results.export(saved, " GLB,bvh, npz,bvh", folder)
     out, err = capsys.readouterr()
-    names = ["dance.glb", "dance_person1.bvh", "dance_person4.bvh", "dance.arrays.npz"]
+    endings = [".glb", "_person1.bvh", "_person4.bvh", ".arrays.npz"]
+    names = [f"dance_pose3d{ending}" for ending in endings]
     assert out.splitlines() == [str(folder / name) for name in names]
     assert [line.split(":")[0] for line in err.splitlines()] == names
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
     assert load_result(saved) == result
+
+
+def test_command_leaves_what_the_result_was_made_of(tmp_path, result):
+    """dance.json, say, from which pose3d lift made dance_pose3d.npz."""
+    saved = result.save(tmp_path / "dance_pose3d.npz")
+    for ending in ("json", "csv"):
+        (tmp_path / f"dance.{ending}").write_text("the user's own")
+    export_results.export(saved, "json,csv", tmp_path, quiet=True)
+    for ending in ("json", "csv"):
+        assert (tmp_path / f"dance.{ending}").read_text() == "the user's own"
 
 
 def test_command_beside_the_result(tmp_path, result, capsys):

@@ -108,6 +108,10 @@ def test_joints_camera_is_joints_plus_root():
         ({"time_s": [0, 1, 2, 3, 2, 5, 6]}, "time_s"),
         ({"time_s": [0, 1, 2, 3, np.nan, 5, 6]}, "time_s"),
         ({"root": np.full((7, 2, 3), np.inf)}, "root holds an infinite"),
+        ({"provenance": {"input": "walk.mp4"}}, "provenance: input must be a dict"),
+        ({"provenance": {"settings": [1]}}, "provenance: settings must be a dict"),
+        ({"provenance": {"input": {"name": 3}}}, "the name of the input must be a string"),
+        ({"provenance": {"focal_px": "long"}}, "focal_px must be a number above 0, not 'long'"),
         ({"uncertainty": np.full((7, 2, 17), -0.1)}, "uncertainty holds a negative"),
         ({"status": np.full((7, 2), "low_confidence_indeed")}, "low_confidence_indeed"),
         ({"status": np.full((7, 2), "")}, "status"),
@@ -232,3 +236,9 @@ def test_failed_write_keeps_the_old_file_and_leaves_nothing(tmp_path):
     assert os.strerror(errno.EFBIG) in str(caught.value)
     assert load_result(path) == make(3)
     assert os.listdir(tmp_path) == ["walk.npz"]
+
+
+@pytest.mark.parametrize("path", [None, 5, ["a.npz"]])
+def test_what_is_no_path(path):
+    with pytest.raises(Pose3dError, match="give the path of a file"):
+        load_result(path)

@@ -125,7 +125,7 @@ def test_provenance_is_json():
         ({"lock_feet": "yes"}, "lock_feet"),
         ({"height": 178}, "height must be a number from 0.3 to 3, not 178"),
         ({"height": True}, "height"),
-        ({"height": 1.8, "causal": True}, "height measures the body over the whole clip"),
+        ({"height": 1.8, "causal": True}, "height looks at the whole clip"),
         ({"constant_bones": True, "causal": True}, "constant_bones .* causal forbids"),
         ({"lifter": ""}, "lifter"),
         ({"lifter": 3}, "lifter"),

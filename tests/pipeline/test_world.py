@@ -291,3 +291,36 @@ def test_a_single_frame_stands():
         STANDING[None, None], np.array([[[0.0, 0, 5]]]), np.array([0, -1.0, 0]), STEP
     )
     np.testing.assert_allclose(room[0, 0, FEET, 2], ANKLE_HEIGHT, atol=1e-4)
+
+
+def path_of(root, cuts=(), causal=False):
+    """``root_path`` of a standing body that is really at ``root`` (F, 3)."""
+    joints = np.repeat(STANDING[None], len(root), axis=0)
+    placed = joints + root[:, None]
+    pixels = FOCAL * placed[..., :2] / placed[..., 2:] + np.array(SIZE) / 2
+    scores = np.ones(pixels.shape[:2])
+    return root_path(joints, pixels, scores, FOCAL, SIZE, STEP, cuts=cuts, causal=causal)
+
+
+def test_nothing_is_smoothed_across_a_cut():
+    root = np.tile([0.2, 0.1, 4.0], (60, 1))
+    root[30:, 2] = 11
+    np.testing.assert_allclose(path_of(root, cuts=[0, 30]), root, atol=1e-3)
+    assert np.abs(path_of(root) - root).max() > 1  # glides without being told
+
+
+def test_a_causal_path_knows_no_future():
+    root = np.tile([0.2, 0.1, 4.0], (60, 1))
+    root[:, 2] += np.linspace(0, 3, 60) + np.random.default_rng(0).normal(0, 0.2, 60)
+    whole, part = path_of(root, causal=True), path_of(root[:40], causal=True)
+    np.testing.assert_array_equal(whole[:40], part)
+    assert np.abs(path_of(root)[:40] - path_of(root[:40])).max() > 1e-3
+    # It is steadier than what it is made of.
+    assert np.abs(np.diff(whole[:, 2], 2)).mean() < 0.4 * np.abs(np.diff(root[:, 2], 2)).mean()
+
+
+def test_who_stands_on_the_hands_is_above_the_floor():
+    joints = (STANDING * [1, -1, 1])[None, None].repeat(5, axis=0)
+    root = np.tile([0, 0, 5.0], (5, 1, 1))
+    room = place_on_floor(joints, root, np.array([0.0, -1, 0]), STEP)
+    assert room[..., 2].min() == pytest.approx(ANKLE_HEIGHT, abs=1e-5)
