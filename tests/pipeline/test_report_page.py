@@ -223,7 +223,10 @@ def test_video_is_embedded(tmp_path):
     video = WALK.with_suffix(".mp4")
     page, notes = report_of(walk_result(60), tmp_path, video)
     attributes, text = page.named("video-data")
-    assert notes == []
+    # 60 frames of 225, and nothing says that only these were wanted.
+    assert notes == [f"{video} lasts 7.5 s, the result ends at 2.0 s: another video?"]
+    ranged = walk_result(60, provenance={"settings": {"end": 2.0}})
+    assert report_of(ranged, tmp_path, video)[1] == []
     assert base64.b64decode(text) == video.read_bytes()
     told = json.loads(attributes["data-video"])
     assert told == {"offset": 0, "part": [1, 1], "type": "video/mp4"}
@@ -240,7 +243,8 @@ def test_large_video_is_linked(tmp_path, monkeypatch):
     video.parent.mkdir()
     shutil.copy(WALK.with_suffix(".mp4"), video)
     page_path = tmp_path / "pages" / "new" / "report.html"
-    notes = write_report(walk_result(5), page_path, video)
+    ranged = walk_result(5, provenance={"settings": {"end": 0.15}})
+    notes = write_report(ranged, page_path, video)
     assert len(notes) == 1
     assert "linked" in notes[0]
     attributes, text = Page(page_path).named("video-data")
