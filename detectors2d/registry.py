@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from detectors2d import checkpoints
 from detectors2d.channel_attention import Gate
 from detectors2d.hrnet import HRNet
-from weights import store
+from weights import download, store
 from weights.errors import Pose3dError
 from weights.fitting import misfit, one_line, tensors_sha256
 from weights.reading import write_weights
@@ -49,7 +49,7 @@ def build_pose(name: str, **config: object) -> HRNet | HeatmapNetwork:
         return load_heatmap_network(split_name(name)[0])
     _refuse_mediapipe(name)
     if name not in CONFIGS:
-        raise Pose3dError(_unknown(name))
+        raise Pose3dError(_unknown(name, pose_names()))
     try:
         if "width" in config:
             raise ValueError("the width is in the name")
@@ -68,9 +68,9 @@ def load_pose(
 
     Parameters
     ----------
-    source : a registry name; the path of a weights file, ours, the HRNet authors' or MMPose's;
-        tensors by name (a state dict, or a wrapper of one); or "mmpose:CONFIG:FILE", any top-down
-        network of MMPose with heat maps
+    source : a name of public weights that were fetched; the path of a weights file, ours, the HRNet
+        authors' or MMPose's; tensors by name (a state dict, or a wrapper of one); or
+        "mmpose:CONFIG:FILE", any top-down network of MMPose with heat maps
     cam_blocks : blocks with channel attention. Weights without any get fresh, neutral attention:
         the heat maps are bit for bit those without it, until it is trained.
     gate : of the attention ("literal" or "full"); needed for weights with attention that are in
@@ -169,10 +169,12 @@ def _weights_path(source: str | Path) -> Path:
     _refuse_mediapipe(name)
     if name in CONFIGS:
         return store.path_of(name)
+    if name in _public():
+        return download.fetch(name, offline=True)
     path = Path(source)
     if path.suffix or path.exists():
         return path
-    raise Pose3dError(_unknown(name))
+    raise Pose3dError(_unknown(name, _public(), " or a weights file"))
 
 
 def _refuse_mediapipe(name: str) -> None:
@@ -183,8 +185,12 @@ def _refuse_mediapipe(name: str) -> None:
         )
 
 
-def _unknown(name: str) -> str:
-    close = difflib.get_close_matches(str(name).lower(), CONFIGS, n=1)
+def _public() -> list[str]:
+    """Names of public weights of 2D networks, which can be fetched."""
+    return [name for name, entry in store.public().items() if entry.kind == "pose2d"]
+
+
+def _unknown(name: str, known: Sequence[str], also: str = "") -> str:
+    close = difflib.get_close_matches(str(name).lower(), known, n=1)
     hint = f"; did you mean {close[0]}?" if close else ""
-    choice = ", ".join(pose_names())
-    return f"unknown 2D network '{name}': choose one of {choice} or a weights file{hint}"
+    return f"unknown 2D network '{name}': choose one of {', '.join(known)}{also}{hint}"

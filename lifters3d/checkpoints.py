@@ -122,6 +122,11 @@ def identify(checkpoint: Checkpoint) -> Identity:
     if checkpoint.kind == "pose3d safetensors":
         try:
             header = checkpoint.header
+            if "network" in header:
+                raise Pose3dError(
+                    f"{checkpoint.where}: weights of {header['network']}, which finds 2D joints, "
+                    "not of a lifter: it goes with --pose2d"
+                )
             return Identity(header["lifter"], header["config"], header["convention"])
         except (KeyError, TypeError) as error:
             raise Pose3dError(

@@ -112,6 +112,11 @@ def detect_coco(
         absent = np.full((len(time_s), 17, 2), np.nan, np.float32)
         people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
     warnings = [in_unicode(reader.warning)] if reader.warning else []
+    if settings.people == "all" and weights.get("people", {}).get("name") == "mediapipe":
+        warnings.append(
+            "MediaPipe found the people, of whom it finds one; for all: pose3d weights fetch "
+            + ADVISED.split()[1]
+        )
     info = reader.info
     return Detections(time_s, people, (info.width, info.height), info.frame_rate, weights, warnings)
 
@@ -143,6 +148,19 @@ def check_pose2d(settings: Settings) -> str:
             )
         if settings.people not in ("largest", "all", "1", "id:1"):
             raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
+        return pose2d
+    detector = choose_detector(settings)
+    # (One after the other it may find several, of whom id:N is one.)
+    if detector == "mediapipe" and settings.people.isdigit() and settings.people != "1":
+        raise Pose3dError(
+            f"people {settings.people}: MediaPipe finds one person; for several: pose3d weights "
+            f"fetch {ADVISED.split()[1]}, or another --detector"
+        )
+    if detector.startswith("boxes:") and (settings.start or settings.det_every > 1):
+        raise Pose3dError(
+            f"detector {detector}: the file counts the video's frames from 0, one by one: leave "
+            "out start and det-every"
+        )
     return pose2d
 
 

@@ -142,8 +142,7 @@ class Settings:
         for name in ("height", "constant_bones", "lock_feet"):
             if self.causal and getattr(self, name):
                 raise Pose3dError(
-                    f"setting {name} looks at the whole clip, which causal forbids: "
-                    "leave one out"
+                    f"setting {name} looks at the whole clip, which causal forbids: leave one out"
                 )
 
     @property

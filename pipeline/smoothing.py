@@ -37,11 +37,11 @@ def smooth(values: np.ndarray, time_s: np.ndarray, method: str) -> np.ndarray:
 
     Returns
     -------
-    (n, ...) of the values' type. Too short stretches are left as they are.
+    (n, ...) of the values' type. Too short stretches are left as they are, and those without time.
     """
     method, cutoff = parse_smoothing(method)
     values = np.asarray(values)
-    if method == "none" or len(values) < 4:
+    if method == "none" or len(values) < 4 or not time_s[-1] > time_s[0]:
         return values
     flat = values.reshape(len(values), -1).astype(np.float64)
     if method == "one-euro":

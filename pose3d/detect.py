@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from pose3d import options, terminal
@@ -59,6 +60,8 @@ def detect(
         found = detect_coco(reader, settings, progress)
     for warning in found.warnings if not quiet else []:
         terminal.warn(warning)
+    if not any(np.isfinite(person.keypoints).any() for person in found.people):
+        terminal.warn("no person was found in any frame")
     make_folder(output.parent)
     info = reader.info
     size = info.width, info.height

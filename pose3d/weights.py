@@ -49,6 +49,8 @@ def inspect(file: File) -> None:
     other = other_network({name: tuple(t.shape) for name, t in checkpoint.tensors.items()})
     if other and checkpoint.header is None:
         network = [("network", f"{other}; not a lifter")]
+    elif checkpoint.header is not None and "network" in checkpoint.header:
+        network = _network_2d(path)
     else:
         network = _network(assemble(checkpoint), file, sure=checkpoint.header is not None)
     for label, text in (*_file(path, checkpoint), *network, ("sha256", checkpoint.sha256)):
@@ -133,6 +135,17 @@ def _network(lifter: nn.Module, source: Path, sure: bool) -> Iterator[tuple[str,
         yield "use", f"pose3d video INPUT --lifter {shlex.quote(str(source))}"
     else:
         yield "use", f"not by pose3d video, whose skeleton has 17 joints, not {lifter.joints}"
+
+
+def _network_2d(path: Path) -> Iterator[tuple[str, str]]:
+    """Lines about a 2D network of ours, and how to use it."""
+    from detectors2d.registry import load_pose
+
+    network = load_pose(path)
+    yield "network", f"{network.weights_identity['network']}, 2D joints"
+    yield "size", ", ".join(f"{key} {value}" for key, value in network.config.items())
+    yield "parameters", f"{sum(p.numel() for p in network.parameters()):,}"
+    yield "use", f"pose3d video INPUT --pose2d {shlex.quote(str(path))}"
 
 
 def _training(checkpoint: Checkpoint) -> dict:

@@ -10,7 +10,6 @@ import difflib
 import glob
 import re
 import textwrap
-import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -21,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from detectors2d.mm import compat
+from detectors2d.mm.quiet import quietly
 from weights.errors import Pose3dError
 from weights.files import sha256
 from weights.reading import read_any
@@ -59,8 +59,7 @@ def read_config(name: str, package: str) -> Config:
     from mmengine.config import Config
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quietly():
             config = Config.fromfile(path)
     # It is a program, so anything can go wrong in it.
     except Exception as error:
@@ -101,8 +100,7 @@ def build(config: Config, package: str, name: str) -> nn.Module:
     from mmengine.registry import DefaultScope
 
     try:
-        with warnings.catch_warnings(), DefaultScope.overwrite_default_scope(package):
-            warnings.simplefilter("ignore")
+        with quietly(), DefaultScope.overwrite_default_scope(package):
             models = import_module(f"{package}.registry").MODELS
             return models.build(ConfigDict(_without_downloads(config.model))).eval()
     except Pose3dError:

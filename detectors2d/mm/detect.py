@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from detectors2d.mm.building import State, build, load_state, read_config, read_state
+from detectors2d.mm.quiet import quietly
 from detectors2d.people.protocol import Found, check_images
 from weights.errors import Pose3dError
 
@@ -83,7 +84,8 @@ class MMDetector:
             "inputs": [each["inputs"] for each in prepared],
             "data_samples": [each["data_samples"] for each in prepared],
         }
-        samples = self.network.test_step(batch)
+        with quietly():
+            samples = self.network.test_step(batch)
         return [
             self._people(sample.pred_instances, image.shape)
             for sample, image in zip(samples, images, strict=True)

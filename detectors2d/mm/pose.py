@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from detectors2d.heatmaps import COCO_MIRROR
 from detectors2d.hrnet import IMAGE_MEAN, IMAGE_STD
 from detectors2d.mm.building import build, load_state, read_config, read_state
+from detectors2d.mm.quiet import quietly
 from detectors2d.people.protocol import check_images
 from weights.errors import Pose3dError
 
@@ -166,7 +167,8 @@ class MMPose:
             "inputs": [each["inputs"] for each in prepared],
             "data_samples": [each["data_samples"] for each in prepared],
         }
-        return [sample.pred_instances for sample in self.network.test_step(batch)]
+        with quietly():
+            return [sample.pred_instances for sample in self.network.test_step(batch)]
 
 
 def _estimator(config: str, weights: str | Path | None) -> tuple[Config, nn.Module, dict | None]:
@@ -192,12 +194,13 @@ def _estimator(config: str, weights: str | Path | None) -> tuple[Config, nn.Modu
 
 def _coco_meta(settings: Config, config: str) -> dict:
     """What mmpose knows of the joints of a configuration; Pose3dError if they are not COCO's 17."""
-    from mmpose.datasets import datasets  # noqa: F401 (registers them)
-    from mmpose.datasets.datasets.utils import parse_pose_metainfo
-    from mmpose.registry import DATASETS
+    with quietly():
+        from mmpose.datasets import datasets  # noqa: F401 (registers them)
+        from mmpose.datasets.datasets.utils import parse_pose_metainfo
+        from mmpose.registry import DATASETS
 
-    data = settings.test_dataloader.dataset
-    meta = parse_pose_metainfo(data.get("metainfo") or DATASETS.get(data.type).METAINFO)
+        data = settings.test_dataloader.dataset
+        meta = parse_pose_metainfo(data.get("metainfo") or DATASETS.get(data.type).METAINFO)
     if tuple(meta["flip_indices"]) != COCO_MIRROR or meta["keypoint_id2name"][0] != "nose":
         count, name = len(meta["flip_indices"]), meta["dataset_name"]
         raise Pose3dError(f"{config}: finds {count} joints of {name}, not COCO's 17")

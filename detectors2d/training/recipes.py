@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
+
+import torch
 
 from detectors2d.hrnet import MODULES, HRNet
 from detectors2d.training.samples import Variation
+from weights.errors import Pose3dError
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,26 @@ class Recipe:
     precision: str = "bf16"
     seed: int = 0
     variation: Variation = field(default_factory=Variation)
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batch", "warmup"):
+            if getattr(self, name) < 1:
+                raise Pose3dError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("rate", "sigma"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise Pose3dError(f"{name} must be above 0, not {getattr(self, name)}")
+        if not 0 <= self.averaging < 1:
+            raise Pose3dError(f"averaging must be from 0 to below 1, not {self.averaging}")
+        if self.precision not in PRECISIONS:
+            choice = ", ".join(PRECISIONS)
+            raise Pose3dError(f"precision must be one of {choice}, not {self.precision!r}")
+        if self.cam_blocks and self.batch < 2:
+            raise Pose3dError("the attention's batch norms need a batch of 2 or more")
+        try:
+            with torch.device("meta"):
+                self.network()
+        except ValueError as error:
+            raise Pose3dError(str(error)) from None
 
     def network(self) -> HRNet:
         """A fresh network."""

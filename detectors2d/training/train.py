@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from detectors2d.hrnet import IMAGE_MEAN, IMAGE_STD, HRNet
 from detectors2d.registry import load_pose, save_pose
 from detectors2d.topdown import TopDown
-from detectors2d.training.recipes import Recipe
+from detectors2d.training.recipes import PRECISIONS, Recipe
 from detectors2d.training.samples import Crops, People, read_picture
 from detectors2d.training.targets import heatmap_loss, similarity
 from weights.errors import Pose3dError
@@ -32,7 +32,6 @@ from weights.files import write_file
 from weights.reading import read_checkpoint
 
 CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.csv", "pose2d.safetensors"
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 CHECKPOINT_S = 120.0
 
 

@@ -331,7 +331,8 @@ def test_names_without_weights():
     assert "no weights for 'hrnet-w32' are shipped" in the_error("hrnet-w32")
     assert "mmpose:CONFIG:FILE, without more" in the_error("mmpose:td-hm_hrnet-w32")
     assert "has no heat maps" in the_error("mediapipe")
-    assert "did you mean hrnet-w48?" in the_error("hrnet-w4")
+    assert "did you mean hrnet-w48-256x192?" in the_error("hrnet-w48-256x19")
+    assert "pose3d weights fetch hrnet-w32-256x192" in the_error("hrnet-w32-256x192")
 
 
 def test_the_room_needs_no_torch_to_be_entered():

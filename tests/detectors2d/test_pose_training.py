@@ -210,6 +210,12 @@ def test_files_that_are_none(tmp_path, content, words):
         ("widht=3", "unknown part of the recipe 'widht'"),
         ("steps=many", "steps must be like 20000"),
         ("size=64", "size must be like 192x256"),
+        ("size=100x100", "multiples of 32"),
+        ("width=0", "width must be a whole number above zero"),
+        ("batch=0", "batch must be 1 or more"),
+        ("steps=0", "steps must be 1 or more"),
+        ("rate=nan", "rate must be above 0"),
+        ("precision=half", "precision must be one of fp32, bf16, fp16"),
     ],
 )
 def test_the_command_refuses_in_one_line(tmp_path, capsys, setting, words):

@@ -187,3 +187,25 @@ def test_who_can_be_asked_for(value, fine):
         return
     with pytest.raises(Pose3dError, match="setting people must be largest, all"):
         make_settings(people=value)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"people": "2"}, "MediaPipe finds one person; for several: pose3d weights fetch rtmdet"),
+        ({"detector": "mediapipe", "people": "3"}, "MediaPipe finds one person"),
+        ({"detector": "boxes:b.csv", "start": 2.0}, "counts the video's frames from 0"),
+        ({"detector": "boxes:b.csv", "det_every": 3}, "leave out start and det-every"),
+    ],
+)
+def test_detectors_that_do_not_serve(tmp_path, monkeypatch, values, words):
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))  # where no detector was fetched
+    with pytest.raises(Pose3dError, match=words):
+        detection.check_pose2d(Settings(pose2d="net.pth", **values))
+
+
+def test_one_person_where_all_were_asked_for_is_told(people, tmp_path, monkeypatch):
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
+    assert any("of whom it finds one" in line for line in people(people="all").warnings)
+    assert people(people="all", detector="whole-frame").warnings == []
+    assert people().warnings == []

@@ -96,6 +96,12 @@ def test_times_that_stand_still():
     assert np.isfinite(smooth(wave(time_s, 1), time_s, "one-euro")).all()
 
 
+def test_no_time_at_all():
+    values = RNG.normal(size=(20, 17, 3))
+    for method in ("butterworth", "savgol", "one-euro"):
+        np.testing.assert_array_equal(smooth(values, np.full(20, 3.0), method), values)
+
+
 def test_slow_frames_are_left():
     """At 5 frames/s there is nothing above 6 Hz."""
     values = RNG.normal(size=(20, 17, 3))

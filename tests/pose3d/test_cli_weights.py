@@ -242,3 +242,17 @@ def test_a_fault_of_the_program_names_no_flag_that_is_not_there(command, officia
     code, out, err = command("weights", "inspect", official)
     assert (code, out) == (1, "")
     assert err == "error: a fault in pose3d: RuntimeError: broken (please report it)\n"
+
+
+def test_a_2d_network_of_ours(told, refused, here):
+    """What train-2d writes: told what it is, and not taken for a lifter."""
+    from detectors2d.hrnet import HRNet
+    from detectors2d.registry import save_pose
+
+    save_pose(HRNet(8, cam_blocks=1, modules=(1, 1, 1)).eval(), here / "eyes.safetensors", {})
+    lines = told("eyes.safetensors")
+    assert lines["network"] == "hrnet-w8-cam, 2D joints"
+    assert "width 8, cam_blocks 1" in lines["size"]
+    assert lines["use"] == "pose3d video INPUT --pose2d eyes.safetensors"
+    said = refused("convert", "eyes.safetensors", "lifter.safetensors")
+    assert "weights of hrnet-w8-cam, which finds 2D joints, not of a lifter" in said
