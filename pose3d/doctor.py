@@ -293,9 +293,12 @@ def _answers(processes: dict[str, subprocess.Popen | OSError]) -> Iterator[Findi
             reason = reason or _ending(process.returncode, said.decode("utf-8", "replace"))
         for check in groups()[group]:
             if check.name not in answers:
-                answers[check.name] = (
-                    failure(check, reason) if reason else (check.failed, _UNTRIED, "")
-                )
+                if reason:
+                    answers[check.name] = failure(check, reason)
+                elif check.absent:
+                    answers[check.name] = NOTE, ABSENT, ""
+                else:
+                    answers[check.name] = check.failed, _UNTRIED, ""
                 reason = ""
             if answers[check.name]:
                 yield Finding(check.section, check.name, *answers[check.name])

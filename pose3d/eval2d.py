@@ -62,9 +62,12 @@ def eval_2d(
     from detectors2d.mm.evaluation import evaluate
     from detectors2d.mm.pose import MMPose
     from pipeline.detection import open_pose2d
+    from pipeline.process import check_targets, make_folder
     from pipeline.settings import make_settings
     from weights.files import write_file
 
+    if json is not None:
+        check_targets(data, json.parent, [json])
     pictures = read_coco(data, images)
     people = pictures.people if boxes == "ground-truth" else read_boxes(boxes, pictures)
     settings = make_settings(pose2d=weights, flip=flip, device=device, precision="fp32")
@@ -95,5 +98,6 @@ def eval_2d(
             "flip": flip,
             "results": results,
         }
+        make_folder(json.parent)
         write_file(json, json_module.dumps(content, indent=2).encode() + b"\n")
         print(json)

@@ -38,13 +38,23 @@ _CPU_FEATURES = {
 
 @dataclass(frozen=True)
 class Check:
-    """Something to try. failed, mend: the state if it raises or crashes, and what may help."""
+    """Something to try.
+
+    failed, mend : the state if it raises or crashes, and what may help
+    package : without it, if it is given, there is nothing to try
+    """
 
     section: str
     name: str
     run: Callable[[], Answer]
     failed: str
     mend: str
+    package: str = ""
+
+    @property
+    def absent(self) -> bool:
+        """Whether its package is not installed."""
+        return bool(self.package) and importlib.util.find_spec(self.package) is None
 
 
 def install(package: str) -> str:
@@ -72,6 +82,8 @@ def told(error: BaseException) -> str:
 def failure(check: Check, reason: str) -> tuple[str, str, str]:
     """The answer of a check that failed."""
     found, how, command = reason.partition(": pip install ")
+    if re.search(_LIBRARIES, reason):  # which pip does not install
+        return check.failed, found, "apt-get install libgl1 libglib2.0-0"
     if how:  # our own errors say what helps
         return check.failed, found, f"pip install {command}"
     absent = re.search(r"No module named '(\w+)", reason)
@@ -81,8 +93,6 @@ def failure(check: Check, reason: str) -> tuple[str, str, str]:
     for words, package in _KNOWN_ERRORS:
         if re.search(words, reason):
             return check.failed, reason, install(package)
-    if re.search(_LIBRARIES, reason):
-        return check.failed, reason, "apt-get install libgl1 libglib2.0-0"
     return check.failed, reason, check.mend
 
 
@@ -94,7 +104,7 @@ def main(group: str) -> None:
     failed: dict[str, str] = {}
     for check in groups()[group]:
         try:
-            answer = check.run()
+            answer = None if check.absent else check.run()
         except BaseException as error:  # SystemExit, too
             reason = told(error)
             before = failed.setdefault(reason, check.name)
@@ -179,8 +189,6 @@ def _pose2d() -> Answer:
 
 
 def _torchvision() -> Answer:
-    if importlib.util.find_spec("torchvision") is None:
-        return None
     try:
         import torchvision
     except RuntimeError as error:
@@ -197,8 +205,6 @@ def _torchvision() -> Answer:
 
 
 def _openmmlab() -> Answer:
-    if importlib.util.find_spec("mmengine") is None:
-        return None
     from detectors2d.mm import compat
 
     compat.prepare()
@@ -295,6 +301,7 @@ def groups() -> dict[str, tuple[Check, ...]]:
     av = f"{install('av')} --force-reinstall"
     opencv = f"{install('opencv-python')} --force-reinstall --no-deps"
     torch = f"{install('torch')} --force-reinstall"
+    vision, mmlab = install("torchvision"), 'pip install "pose3d[mm]"'
     again = "install pose3d again"
     return {
         "networks": (
@@ -303,8 +310,8 @@ def groups() -> dict[str, tuple[Check, ...]]:
             Check("Devices", "--precision auto", _precision, FAULT, "use --precision fp32"),
             Check("Main job", "lifting", _lifting, STOP, again),
             Check("Main job", "--pose2d auto", _pose2d, STOP, again),
-            Check("Main job", "torchvision", _torchvision, FAULT, install("torchvision")),
-            Check("Main job", "OpenMMLab", _openmmlab, FAULT, 'pip install "pose3d[mm]"'),
+            Check("Main job", "torchvision", _torchvision, FAULT, vision, "torchvision"),
+            Check("Main job", "OpenMMLab", _openmmlab, FAULT, mmlab, "mmengine"),
         ),
         "pictures": (
             Check("Main job", "OpenCV", _opencv, STOP, opencv),

@@ -183,12 +183,13 @@ def _download(
             time.sleep(wait_s * 2 ** (number - 1))
         for url in list(urls):
             if last:
-                note(f"{entry.name}: {last}; trying {url}")
+                where = "again" if url == last else url
+                note(f"{entry.name}: {last}: {failures[last]}; trying {where}")
             try:
                 return _attempt(entry, url, path, progress, timeout_s)
             except _AttemptError as failure:
                 failures[url] = str(failure)
-                last = f"{url}: {failure}"
+                last = url
                 if failure.final:
                     urls.remove(url)
     told = "; ".join(f"{url}: {why}" for url, why in failures.items())

@@ -102,6 +102,8 @@ def read_boxes(file: str | Path, data: CocoSet) -> Boxes:
     for number, row in enumerate(content):
         where = f"{file}: box {number}"
         _require(row, ("image_id", "category_id", "bbox", "score"), where)
+        if not all(type(row[key]) is int for key in ("image_id", "category_id")):
+            raise Pose3dError(f"{where}: image_id and category_id must be whole numbers")
         _numbers(row["bbox"], 4, f"{where}: bbox")
         _numbers([row["score"]], 1, f"{where}: score")
     kept = [
@@ -207,7 +209,7 @@ def _check_pictures(paths: Sequence[Path], folder: Path) -> None:
     if missing:
         raise Pose3dError(
             f"{folder}: lacks {len(missing)} of {len(paths)} pictures, the first is "
-            f"{missing[0].relative_to(folder)}; --images is the folder from which the annotations "
+            f"{missing[0]}; --images is the folder from which the annotations "
             "name them"
         )
     for path in paths:

@@ -13,6 +13,8 @@ import numpy as np
 from detectors2d.people.protocol import NOBODY, Found, check_images
 from weights.errors import Pose3dError
 
+# Larger numbers are neither frames nor px.
+LARGEST = 1e9
 COLUMNS = ("frame", "x1", "y1", "x2", "y2", "score")
 
 
@@ -81,7 +83,7 @@ def read_boxes(path: str | Path) -> dict[int, Found]:
 def _is_number(value: object) -> bool:
     try:
         float(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return False
     return not isinstance(value, bool)
 
@@ -92,7 +94,9 @@ def _checked(row: Sequence[object]) -> list[float]:
         raise ValueError(f"{len(row)} values, not {', '.join(COLUMNS[:5])} and perhaps score")
     for name, value in zip(COLUMNS, row, strict=False):
         if not _is_number(value) or not math.isfinite(float(value)):
-            raise ValueError(f"{name} is {value!r}, not a number")
+            raise ValueError(f"{name} is {value!r:.40}, not a number")
+        if abs(float(value)) > LARGEST:
+            raise ValueError(f"{name} is {float(value):g}, beyond {LARGEST:g}")
     frame, x1, y1, x2, y2, score = [float(value) for value in row] + [1.0] * (6 - len(row))
     if frame < 0 or frame != int(frame):
         raise ValueError(f"frame is {frame:g}, but frames are counted 0, 1, 2, ...")

@@ -108,7 +108,7 @@ def _told(content: Content) -> str:
             return "a result of pose3d, which is lifted already"
         return f"an archive of {listed(value)}"
     if content.kind == "folder":
-        return f"{len(value)} .json files, the first without people"
+        return f"{len(value)} .json files, none of the first {openpose.FIRST} with people"
     if content.kind == "csv":
         return f"a table whose first row is {listed(value[0])}"
     if isinstance(value, dict) and "people" in value:

@@ -43,7 +43,8 @@ def recognises(content: Content) -> bool:
         return False
     people = [_people(entry) for entry in _entries(content.value)[:1000]]
     first = next((person for listed in people for person in listed), None)
-    return first is not None and isinstance(first[0], dict) and {"x", "y"} <= first[0].keys()
+    mark = first[0] if isinstance(first, list) else None
+    return isinstance(mark, dict) and {"x", "y"} <= mark.keys()
 
 
 def read(content: Content) -> Found:
@@ -149,7 +150,8 @@ def _frames(rows: list[list[str]], header: list[str], where: str) -> np.ndarray:
     if column is None:
         return np.arange(len(rows))
     counted = table(rows, [column], where)[:, 0]
-    if not (counted == np.floor(counted)).all() or (counted < 0).any():
+    # Beyond 2**53 a float64 counts nothing; infinity is its own floor.
+    if not ((counted == np.floor(counted)) & (counted >= 0) & (counted < 2**53)).all():
         raise Pose3dError(f"{where}: column {header[column]} should count frames")
     return counted.astype(int)
 

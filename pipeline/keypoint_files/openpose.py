@@ -15,12 +15,16 @@ from pipeline.keypoint_files.names import BODY_25, COCO_18, MPI_15
 from pipeline.keypoint_files.people import Found, Sighting
 from weights.errors import Pose3dError
 
+# Files that are looked at: other programs' may lie in the folder, and sort first.
+FIRST = 5
 MODELS: dict[int, tuple[str, ...]] = {25: BODY_25, 18: COCO_18, 15: MPI_15}
 
 
 def recognises(content: Content) -> bool:
-    """A folder with at least one file of OpenPose's in the first place."""
-    return content.kind == "folder" and _is_frame(_read(content.value[0]))
+    """A folder with a file of OpenPose's among its first."""
+    return content.kind == "folder" and any(
+        _is_frame(_read(file)) for file in content.value[:FIRST]
+    )
 
 
 def read(content: Content) -> Found:
@@ -30,7 +34,10 @@ def read(content: Content) -> Found:
     for file in content.value:
         frame = _read(file)
         if not _is_frame(frame):
-            raise Pose3dError(f"{file}: no frame of OpenPose: expected people, found {told(frame)}")
+            raise Pose3dError(
+                f"{file}: no frame of OpenPose: expected people, found {told(frame)}; if it is of "
+                "another program, move it out of the folder"
+            )
         for person in frame["people"]:
             flat = person.get("pose_keypoints_2d", person.get("pose_keypoints"))
             if not flat:

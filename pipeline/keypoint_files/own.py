@@ -149,7 +149,7 @@ def _rate(value: object, where: str) -> Fraction:
         rate = Fraction(str(value)).limit_denominator(1_000_000)
     except (ValueError, ZeroDivisionError):
         rate = Fraction(0)
-    if rate <= 0:
+    if not 0 < rate <= 10_000:
         raise Pose3dError(
             f'{where}: frame_rate should be frames a second such as 25 or "30000/1001", found '
             f"{told(value)}"

@@ -100,13 +100,14 @@ def build(found: Found, path: Path, file_format: str) -> KeypointFile:
     warnings = list(found.warnings)
     sightings = sorted(found.sightings, key=lambda sighting: sighting.frame)
     if sightings:
-        points = np.stack([sighting.points for sighting in sightings]).astype(np.float32)
-        scores = np.stack([sighting.scores for sighting in sightings]).astype(np.float32)
+        points = np.stack([sighting.points for sighting in sightings])
+        scores = np.stack([sighting.scores for sighting in sightings]).clip(0, 1)
         there = np.isfinite(points).all(axis=-1) & (scores > 0)
         # Many programs write zeros for what they did not find.
         there &= (np.abs(points) < FARTHEST).all(axis=-1) & (points != 0).any(axis=-1)
         points[~there], scores[~there] = np.nan, 0
-        keypoints, scores = layout.apply(points, np.clip(scores, 0, 1))
+        # Not before: a file's float64 may be more than float32 holds.
+        keypoints, scores = layout.apply(points.astype(np.float32), scores.astype(np.float32))
         trunk = (scores[:, _TRUNK[layout.kind]] > 0).sum(axis=-1)
     kept = np.flatnonzero(trunk >= 2) if sightings else []
     if not len(kept):

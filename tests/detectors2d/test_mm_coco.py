@@ -76,6 +76,7 @@ def test_pictures_are_rgb_and_of_their_size(tmp_path):
         (lambda c: c["images"][1].update(id=10), "image 1 has the id of another, 10"),
         (lambda c: c["images"][1].update(width=0), "id, width and height are whole numbers"),
         (lambda c: c["images"][1].update(file_name="x.png"), "lacks 1 of 2 pictures, the first is"),
+        (lambda c: c["images"][1].update(file_name="/x/y.png"), "the first is /x/y.png; --images"),
     ],
 )
 def test_files_that_are_refused(file, images, change, said):
@@ -115,6 +116,7 @@ def test_boxes_of_a_detector(file, images, tmp_path):
         (rows[1:], "no box of a person in the pictures of"),
         ([{**rows[0], "score": None}], "box 0: score must be 1 finite numbers"),
         ([{"image_id": 11}], "box 0 lacks category_id, bbox, score"),
+        ([{**rows[0], "image_id": [1]}], "box 0: image_id and category_id must be whole numbers"),
     ):
         path.write_text(json.dumps(wrong))
         assert said in the_error(lambda: read_boxes(path, data))

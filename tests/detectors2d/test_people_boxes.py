@@ -95,6 +95,7 @@ def the_error(path, content=None) -> str:
         ("1.5,1,2,3,4\n", "frame is 1.5"),
         ("0,10,20,5,30\n", "the box 10, 20, 5, 30 is empty"),
         ("0,1,2,3,4,90\n", "score is 90, not within 0 and 1"),
+        ("0,-1e308,2,1e308,4\n", ", line 1: x1 is -1e+308, beyond 1e+09"),
         (b"\xff\xfe\x00\x01", "not a table of boxes"),
     ],
 )
@@ -112,6 +113,7 @@ def test_wrong_tables(tmp_path, content, said):
         ('[{"frame": 0}]', ", entry 0: the columns are frame, not frame, x1"),
         ("[[0, 1, 2, 3, 4], [0, 1, 2, true, 4]]", ", entry 1: x2 is True, not a number"),
         ("[[0, 1, 2, [3], 4]]", ", entry 0: x2 is [3], not a number"),
+        (f"[[0, 1, 2, 1{'0' * 400}, 4]]", ", entry 0: x2 is 1000"),
         ("[[0, 1, 2, null, 4]]", ", entry 0: x2 is None, not a number"),
         ("[" * 100000, ": not a JSON file"),
     ],

@@ -1,6 +1,7 @@
 """Every format, as its program writes it: what is read, and that it is recognised."""
 
 import json
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -182,6 +183,18 @@ def test_what_was_not_found(tmp_path, golden):
     assert np.isfinite(np.delete(track.keypoints, 9, 1)).all()
 
 
+def test_numbers_beyond_float32(tmp_path, golden):
+    """A score is cut to 1, a joint that is nowhere was not found; without a numpy warning."""
+    points, scores = golden["coco"][0].astype(float), golden["coco_scores"][0].astype(float)
+    points[9], scores[13] = 1e300, 1e300
+    path = writers.own(tmp_path / "k.json", [[(points, scores, None)]], writers.SIZE)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        (track,) = read(path).tracks
+    assert track.scores[0, [9, 13]].tolist() == [0, 1]
+    assert np.isnan(track.keypoints[0, 9]).all()
+
+
 def test_a_nose_that_is_hidden_lies_between_eyes_and_ears(tmp_path, golden):
     points = golden["coco"][0].copy()
     points[0] = 0
@@ -248,6 +261,7 @@ def test_our_own_file_is_exact(tmp_path, golden):
         ({"size": [0, 5]}, "size should be"),
         ({"frame_rate": "fast"}, "frame_rate should be"),
         ({"frame_rate": 0}, "frame_rate should be"),
+        ({"frame_rate": "1e300"}, "frame_rate should be"),
         ({"frames": {}}, "frames should be a list of objects"),
         ({"frames": [{"people": [{"id": 1}]}]}, "frame 0: a person without keypoints"),
         ({"frames": [{"people": [{"keypoints": [[1, 2]]}]}]}, "frame 0: expected 17 keypoints"),

@@ -77,8 +77,19 @@ def test_paths(tmp_path):
         with pytest.raises(Pose3dError, match=words):
             read(path)
     (tmp_path / "a.json").write_text("[]")
-    with pytest.raises(Pose3dError, match=r"1 \.json files, the first without people"):
+    with pytest.raises(Pose3dError, match=r"1 \.json files, none of the first 5 with people"):
         read(tmp_path)
+
+
+def test_a_stray_file_beside_those_of_openpose(tmp_path):
+    folder = writers.openpose(tmp_path / "f", writers.RECORDING)
+    stray = folder / "a_settings.json"  # sorts before dance_000000000000_keypoints.json
+    stray.write_text('{"net": 368}')
+    assert recognise(folder) == "openpose"
+    with pytest.raises(Pose3dError) as error:
+        read(folder)
+    assert str(error.value).startswith(f"{stray}: no frame of OpenPose: expected people, found")
+    assert str(error.value).endswith("move it out of the folder")
 
 
 def flat(joints):
@@ -121,6 +132,7 @@ def instance(**changes):
         ([{"frame_id": 0, "instances": 7}], "not mmpose throughout"),
         ([marks(33), marks(21)], "frame 1: 21 landmarks, not MediaPipe's 33"),
         ([[{"x": 0.5, "y": "left"}] * 33], "frame 0: expected numbers"),
+        ([[[], {"x": 1}], marks(33)], "no keypoints that are known: found a list of"),
     ],
 )
 def test_json_that_is_wrong_inside(tmp_path, value, words):
@@ -155,6 +167,8 @@ BLAZE_X = ",".join(f"x{n},y{n},v{n}" for n in range(33))
         ([BLAZE_X], "a header without rows"),
         ([",".join(f"x{n},y{n}" for n in range(21)), "0,0" * 21], "columns of 21 landmarks"),
         (["frame," + BLAZE_X] + ["7" + ",0.5" * 99] * 2, "several rows of one frame"),
+        (["frame," + BLAZE_X, "inf" + ",0.5" * 99], "column frame should count frames"),
+        (["frame," + BLAZE_X, "1e300" + ",0.5" * 99], "column frame should count frames"),
         (["landmark,x,y", "NOSE,0.5,0.5"], "no column that counts frames"),
         (["frame,landmark,x,y", "0,tail,0.5,0.5"], "not MediaPipe's 33"),
     ],

@@ -48,6 +48,19 @@ def test_the_networks_are_not_loaded_for_the_help(here):
     assert (done.stdout, done.stderr) == ("set()\n", "")
 
 
+def test_without_a_package_it_says_so_in_one_line(tmp_path):
+    (tmp_path / "rich.py").write_text("raise ImportError('half of it is gone')")
+    done = subprocess.run(
+        [sys.executable, "-m", "pose3d", "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    line = "error: pose3d cannot start: half of it is gone; install pose3d again\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", line)
+
+
 def test_version(command):
     code, out, _ = command("--version")
     assert code == 0

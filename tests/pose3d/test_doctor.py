@@ -1,5 +1,6 @@
 """`pose3d doctor`, in this environment and in ones that pretend to be broken."""
 
+import importlib.util
 import io
 import json
 import os
@@ -175,10 +176,27 @@ def test_modules_that_are_not_there_or_lack_a_library(broken):
         torch="import sys; sys.exit('no licence')",
         cv2="raise ImportError('libGL.so.1: cannot open shared object file: No such file')",
         av="raise ModuleNotFoundError(\"No module named 'scipy'\")",
+        mediapipe="raise ImportError('libGL.so.1: cannot open shared object file: No such file')",
     )
     assert found["PyTorch"].found == "SystemExit: no licence"
-    assert found["OpenCV"].mend == "apt-get install libgl1 libglib2.0-0"
+    for name in ("OpenCV", "MediaPipe"):  # of which the second's error speaks of pip, too
+        assert found[name].mend == "apt-get install libgl1 libglib2.0-0"
+        assert "libGL.so.1" in found[name].found
+    assert "pip" not in found["MediaPipe"].found
     assert found["PyAV"].mend.startswith('pip install "scipy')
+
+
+def test_what_is_absent_when_torch_crashes(broken, monkeypatch):
+    real = importlib.util.find_spec
+    absent = ("torchvision", "mmengine")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name in absent else real(name)
+    )
+    found = broken(torch="import os; os.abort()")
+    assert found["PyTorch"].found.startswith("crashed (Aborted)")
+    assert "not tried" in found["lifting"].found
+    for name in ("torchvision", "OpenMMLab"):
+        assert found[name] == Finding("Main job", name, NOTE, "not installed")
 
 
 def test_a_module_that_hangs(broken, monkeypatch):

@@ -78,6 +78,9 @@ def test_wrong_input_is_one_line(people):
     assert "nowhere.json: cannot be read" in the_error(
         eval_2d, "x.pth", *people, "--boxes", "nowhere.json"
     )
+    # Before anything is read or measured.
+    there = ["--data", "nowhere.json", "--images", "set/images", "--json", "set/people.json/r.json"]
+    assert "set/people.json is not a folder" in the_error(eval_2d, "x.pth", *there)
     assert "unknown 2D network 'hrnet-w33'" in the_error(eval_2d, "hrnet-w33", *people)
     code, _ = call(train_2d, *people, "--epochs", "0")
     assert code == 2

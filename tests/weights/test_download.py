@@ -58,7 +58,7 @@ def test_a_broken_download_asks_for_the_rest_only(site, folder):
     assert path.read_bytes() == CONTENT
     assert site.asked == [("/net.pth", None, None), ("/net.pth", f"bytes={HALF}-", '"1"')]
     assert len(notes) == 1
-    assert f"broke off after {HALF} of {len(CONTENT)} bytes" in notes[0]
+    assert f"broke off after {HALF} of {len(CONTENT)} bytes; trying again" in notes[0]
     assert {total for _, total in told} == {len(CONTENT)}
     assert told == sorted(told)
     assert kept(folder) == ["net.pth"]
@@ -275,6 +275,7 @@ def test_a_mirror(site, folder):
     assert get(entry(*urls), note=notes.append).read_bytes() == CONTENT
     assert [asked[0] for asked in site.asked] == ["/gone/net.pth", "/wrong/net.pth", "/net.pth"]
     assert "HTTP 404" in notes[0]
+    assert notes[0].endswith(f"; trying {urls[1]}")
     assert "SHA-256" in notes[1]
 
 
