@@ -28,6 +28,7 @@ from pose3d.export_onnx import export_onnx
 from pose3d.export_results import export, schema
 from pose3d.lift_keypoints import lift
 from pose3d.lifters import lifters
+from pose3d.live import live
 from pose3d.plot import plot
 from pose3d.render import render
 from pose3d.report import report, view
@@ -105,6 +106,7 @@ app.command("export")(_guarded(export))
 app.command("schema")(_guarded(schema))
 app.command("plot")(_guarded(plot))
 app.command("compare")(_guarded(compare))
+app.command("live")(_guarded(live))
 app.command("lifters")(_guarded(lifters))
 app.command("attention")(_guarded(attention))
 app.command("train")(_guarded(train))

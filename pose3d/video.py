@@ -9,11 +9,19 @@ import typer
 
 from pipeline.settings import make_settings
 from pose3d import options, terminal
+from pose3d.source import local_video
 from weights.errors import Pose3dError
 
 
 def video(
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="The video.", show_default=False)],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="The video: a file, an http(s) URL, or - for standard input.",
+            show_default=False,
+        ),
+    ],
     output: options.Output = Path("."),
     lifter: options.Lifter = None,
     people: options.People = None,
@@ -93,10 +101,11 @@ def video(
     from pipeline.process import process_video
     from pose3d.describe import describe_outcome, describe_start
 
-    if verbose and not quiet:
-        describe_start(source, settings)
-    with terminal.StageBars(quiet) as progress:
-        outcome = process_video(source, output, settings, progress)
+    with local_video(source, output, quiet) as path:
+        if verbose and not quiet:
+            describe_start(path, settings)
+        with terminal.StageBars(quiet) as progress:
+            outcome = process_video(path, output, settings, progress)
     if not quiet and settings.pose2d == "auto":
         chosen, advice = choose_pose2d(settings)
         terminal.errors.print(f"2D joints by {chosen}" + (f"; {advice}" if advice else ""))

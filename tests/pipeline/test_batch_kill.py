@@ -1,5 +1,6 @@
 """Batches that are killed: what a later run finds, redoes, and leaves in the end."""
 
+import io
 import json
 import os
 import random
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipeline.clips import make_clip
+from tests.pipeline.test_batch_work import Video
 
 ROOT = Path(__file__).parents[2]
 VIDEOS = 8
@@ -217,6 +219,13 @@ def test_signals_end_it_cleanly_with_the_summary(tmp_path, sent, code):
     assert {Path(name).suffix for name in tree(output)} <= {".npz", ".mp4"}
 
 
+def same(ours, theirs):
+    """Whether files are the same: to the bit, or to the eye if they are videos."""
+    if ours == theirs or ours[4:8] != b"ftyp":
+        return ours == theirs
+    return Video(io.BytesIO(ours)) == Video(io.BytesIO(theirs))
+
+
 @pytest.mark.slow
 def test_the_real_work_killed_in_every_stage(tmp_path):
     pytest.importorskip("mediapipe")
@@ -249,7 +258,9 @@ def test_the_real_work_killed_in_every_stage(tmp_path):
         process.kill()
         kills += process.wait() != 0
         for name, content in tree(output).items():
-            assert content == expected[name]
+            assert same(content, expected[name]), name
     assert start(output).wait(600) == 0
-    assert tree(output) == expected
+    found = tree(output)
+    assert found.keys() == expected.keys()
+    assert all(same(found[name], expected[name]) for name in found)
     assert kills >= 2

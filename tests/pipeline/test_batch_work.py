@@ -31,8 +31,8 @@ class Video:
     Rounding, other on every machine and at other times, moves edges by a sixteenth of a pixel.
     """
 
-    def __init__(self, path):
-        with av.open(str(path)) as file:
+    def __init__(self, source):
+        with av.open(source) as file:
             frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
         self.frames = np.stack(frames).astype(float)
 
@@ -43,7 +43,7 @@ class Video:
 
 def content(path):
     """Of a file, to be compared."""
-    return Video(path) if path.suffix == ".mp4" else path.read_bytes()
+    return Video(str(path)) if path.suffix == ".mp4" else path.read_bytes()
 
 
 class Bench:

@@ -1,0 +1,279 @@
+"""People as they move: every picture is lifted when it comes, from it and earlier ones alone."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import torch
+from torch import nn
+
+from detectors2d.mediapipe import MediaPipePose
+from lifters3d.normalisation import frame, screen
+from lifters3d.skeleton import HIP, LIMB_JOINTS, MIRROR, derive_trunk
+from pipeline.capture import Captured, Clock
+from pipeline.compute import products_in
+from pipeline.joints import coco_to_h36m
+from pipeline.lifting import _to_camera_axes, focal_length
+from pipeline.missing import complete_poses
+from pipeline.process import LOW_CONFIDENCE
+from pipeline.result import PoseResult
+from pipeline.settings import Settings
+from pipeline.smoothing import (
+    ONE_EURO_LEAST_HZ,
+    ONE_EURO_SLOPE,
+    ONE_EURO_SPEED_HZ,
+    _share,
+)
+from pipeline.tracking import MAX_PAUSE_S, split_at_jumps
+from pipeline.uncertainty import signs_of_doubt, uncertainty
+from pipeline.windows import _forward, held_ends
+from pipeline.world import estimate_world, root_path, usual_step
+from weights.errors import Pose3dError
+
+
+class OneEuro:
+    """``smoothing.smooth`` with "one-euro", value by value: points (..., 3) in metres."""
+
+    def __init__(self) -> None:
+        self._value: np.ndarray | None = None
+
+    def __call__(self, points: np.ndarray, time_s: float) -> np.ndarray:
+        if self._value is None:
+            self._value, self._velocity = points.astype(np.float64), np.zeros(points.shape)
+        else:
+            step = max(time_s - self._time_s, 1e-6)
+            rate = _share(ONE_EURO_SPEED_HZ, step)
+            self._velocity += rate * ((points - self._points) / step - self._velocity)
+            speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
+            follow = _share(ONE_EURO_LEAST_HZ + ONE_EURO_SLOPE * speed, step)
+            self._value = self._value + follow * (points - self._value)
+        self._points, self._time_s = points.astype(np.float64), time_s
+        return self._value.astype(np.float32)
+
+
+class CausalLifter:
+    """One person's keypoints, frame by frame, to 3D joints: the causal lifting of ``lifting.lift``.
+
+    It keeps as many frames as the lifter looks back on, and lifts the newest alone.
+
+    Parameters
+    ----------
+    lifter : of ``lifters3d``, in evaluation mode, on any device
+    size : width and height of the picture, px
+    settings : of which ``fov``, ``flip``, ``precision`` and ``smooth`` count
+    """
+
+    def __init__(self, lifter: nn.Module, size: tuple[int, int], settings: Settings) -> None:
+        self._lifter, self._size, self._settings = lifter, size, settings
+        self._device = next(lifter.parameters()).device
+        frames, self._kind = lifter.frames, lifter.convention.normalisation
+        self._held = held_ends(frames) if lifter.output == "sequence" else frames - 1 - frames // 2
+        if lifter.output == "last":
+            self._held = 0
+        # A frame's size is taken from frames around it, of which some lie before the window.
+        self._earlier = frames // 2 if self._kind == "frame" else 0
+        back = np.arange(frames - 1 - self._held + self._earlier, -1, -1)
+        self._steps = np.concatenate([back, np.zeros(self._held, int)])
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the past: what comes now is another movement."""
+        self._past: deque[tuple[float, np.ndarray]] = deque()
+        self._count = 0
+        self._filter = OneEuro()
+
+    @torch.inference_mode()
+    def __call__(self, keypoints: np.ndarray, time_s: float) -> tuple[np.ndarray, np.ndarray]:
+        """The newest frame.
+
+        Parameters
+        ----------
+        keypoints : (17, 2) px, Human3.6M order; NaN joints are guessed
+        time_s : later than the frame before
+
+        Returns
+        -------
+        joints (17, 3) float32 metres, root-relative, camera axes; and how far the lifting of the
+        mirrored keypoints is from them, halved (17,), NaN without ``flip``.
+        """
+        points = complete_poses(np.asarray(keypoints, np.float64)[None])
+        if self._lifter.convention.joints == "derived":
+            points = derive_trunk(points)
+        rate = self._lifter.convention.frame_rate
+        self._past.append((self._count if rate is None else time_s * rate, points[0]))
+        self._count += 1
+        newest = torch.as_tensor(points, dtype=torch.float32, device=self._device)
+        with products_in(self._settings.precision, self._device):
+            mirror = MIRROR if self._settings.flip else None
+            poses, doubt = _forward(self._lifter, self._window(), mirror)
+        own = self._lifter.frames - 1 - self._held if self._lifter.output == "sequence" else 0
+        joints = poses[:, own].float()
+        joints = joints - joints[:, HIP : HIP + 1]
+        if self._kind != "screen":
+            joints = _to_camera_axes(joints, newest, self._size, self._settings.fov)
+        joints = joints[0].cpu().numpy()
+        if self._settings.smoothing == "one-euro":
+            joints = self._filter(joints, time_s)
+        return joints, doubt[0, own].float().cpu().numpy()
+
+    def _window(self) -> torch.Tensor:
+        """(1, T, 17, 2): the past at even times, as ``windows`` makes it of whole sequences."""
+        now, reach = self._past[-1][0], self._steps[0]
+        while len(self._past) > 1 and self._past[1][0] <= now - reach:
+            self._past.popleft()
+        clock = np.array([moment for moment, _ in self._past])
+        points = np.stack([points for _, points in self._past])
+        places = np.interp(np.maximum(now - self._steps, clock[0]), clock, np.arange(len(clock)))
+        before = np.floor(places).astype(int)
+        after = np.minimum(before + 1, len(clock) - 1)
+        share = (places % 1)[:, None, None]
+        window = points[before] * (1 - share) + points[after] * share
+        window = torch.as_tensor(window[None], dtype=torch.float32, device=self._device)
+        if self._kind == "screen":
+            return screen(window, self._size)
+        if self._kind == "frame":
+            return frame(window, self._lifter.frames)[:, self._earlier :]
+        return window
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One picture and what is known of the person in it at once; NaN where nobody is found.
+
+    keypoints (17, 2) px and scores (17,), Human3.6M order; joints (17, 3) metres, root-relative,
+    camera axes; doubt (17,) metres, of ``CausalLifter``; status of ``PoseResult``; latency_s from
+    when the picture was there until the joints were.
+    """
+
+    captured: Captured
+    keypoints: np.ndarray
+    scores: np.ndarray
+    joints: np.ndarray
+    doubt: np.ndarray
+    status: str
+    latency_s: float
+
+
+def follow(
+    pictures: Iterable[Captured], detector: MediaPipePose, lifter: CausalLifter, clock: Clock = time
+) -> Iterator[Moment]:
+    """The person in every picture; another movement begins where the person is lost or jumps."""
+    before: tuple[float, np.ndarray] | None = None
+    for picture in pictures:
+        found = detector.detect(picture.image)
+        if found is None:
+            before = None
+            lifter.reset()
+            keypoints, scores = np.full((17, 2), np.nan, np.float32), np.full(17, np.nan)
+            joints, doubt = np.full((17, 3), np.nan, np.float32), np.full(17, np.nan)
+            status = "not_visible"
+        else:
+            keypoints, scores = coco_to_h36m(found.keypoints, found.scores)
+            if before is not None and _is_another(before, (picture.time_s, keypoints)):
+                lifter.reset()
+            before = picture.time_s, keypoints
+            joints, doubt = lifter(keypoints, picture.time_s)
+            weak = np.nan_to_num(scores)[list(LIMB_JOINTS)].mean() < LOW_CONFIDENCE
+            status = "low_confidence" if weak else "ok"
+        late = clock.monotonic() - picture.due_s
+        yield Moment(picture, keypoints, scores, joints, doubt, status, late)
+
+
+def _is_another(before: tuple[float, np.ndarray], now: tuple[float, np.ndarray]) -> bool:
+    times = np.array([before[0], now[0]])
+    poses = complete_poses(np.stack([before[1], now[1]]))
+    return times[1] - times[0] > MAX_PAUSE_S or bool(
+        split_at_jumps(poses, np.ones(2, bool), times)[1]
+    )
+
+
+class Recording:
+    """The moments of a live run, without their pictures, for a result.
+
+    Parameters
+    ----------
+    name : of the source
+    size : width and height of the pictures, px
+    frame_rate : of a file; None is what the times tell
+    """
+
+    def __init__(self, name: str, size: tuple[int, int], frame_rate: Fraction | None) -> None:
+        self._name, self._size, self._rate = name, size, frame_rate
+        self._rows: list[tuple] = []
+        self._dropped = 0
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def add(self, moment: Moment) -> None:
+        self._rows.append(
+            (
+                moment.captured.time_s,
+                moment.keypoints,
+                moment.scores,
+                moment.joints,
+                moment.doubt,
+                moment.status,
+            )
+        )
+        self._dropped = moment.captured.dropped
+
+    def result(self, lifter: nn.Module, settings: Settings) -> PoseResult:
+        """The pictures that were worked on, at their times, with the joints as they were shown.
+
+        The root's path and the uncertainty look back only; the floor and the way up are those of
+        the whole recording. Raises Pose3dError if there are none.
+        """
+        if not self._rows:
+            raise Pose3dError(f"{self._name}: there was no picture to record")
+        columns = [np.stack(column) for column in zip(*self._rows, strict=True)]
+        time_s, keypoints, scores, joints, doubt, status = columns
+        rate = self._rate
+        if rate is None:
+            steps = np.diff(time_s)
+            usual = float(np.median(steps)) if len(steps) else 0.0
+            rate = Fraction(1 / usual).limit_denominator(1000) if usual > 1e-3 else Fraction(30)
+        focal = focal_length(self._size, settings.fov)
+        root = root_path(joints, keypoints, scores, focal, self._size, float(1 / rate), causal=True)
+        doubt = np.stack([doubt, np.full_like(doubt, np.nan)], axis=-1)
+        signs = signs_of_doubt(joints, keypoints, root, doubt, focal, self._size, causal=True)
+        unseen = ~np.isfinite(keypoints).all(axis=-1)
+        unsure = uncertainty(signs, unseen, lifter.weights_identity["name"])
+        world, _ = estimate_world(
+            joints[:, None],
+            root[:, None],
+            usual_step(time_s, rate),
+            upright=settings.upright,
+            scale=(1.0,),
+        )
+        warnings = []
+        if self._dropped:
+            warnings.append(f"live: {self._dropped} pictures were dropped to keep up")
+        if not (status != "not_visible").any():
+            warnings.append("no person was found in any frame")
+        return PoseResult(
+            time_s=time_s,
+            ids=np.array([1]),
+            keypoints2d=keypoints[:, None],
+            scores2d=scores[:, None],
+            joints3d=joints[:, None],
+            root=root[:, None],
+            uncertainty=unsure[:, None],
+            status=status[:, None],
+            picture_size=self._size,
+            frame_rate=rate,
+            provenance={
+                "input": {"name": self._name, "live": True, "dropped": self._dropped},
+                "settings": settings.as_dict(),
+                "weights": {"lifter": lifter.weights_identity, "pose2d": {"name": "mediapipe"}},
+                "focal_px": focal,
+                "focal_guessed": settings.fov is None,
+            },
+            warnings=warnings,
+            world=world,
+        )
