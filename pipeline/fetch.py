@@ -17,6 +17,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import unquote, urlsplit
 
 from pipeline.process import make_folder
+from weights.download import web_opener
 from weights.errors import Pose3dError
 
 STDIN = "-"
@@ -124,21 +125,9 @@ class _Redirects(request.HTTPRedirectHandler):
 
 
 def _open(url: str, shown: str) -> HTTPResponse:
-    opener = request.OpenerDirector()
-    # Not build_opener, which would also open file:// and ftp://.
-    for handler in (
-        request.ProxyHandler(),
-        request.HTTPHandler(),
-        request.HTTPSHandler(),
-        request.HTTPErrorProcessor(),
-        request.HTTPDefaultErrorHandler(),
-        request.UnknownHandler(),
-        _Redirects(),
-    ):
-        opener.add_handler(handler)
     try:
         asked = request.Request(url, headers={"User-Agent": "pose3d"})
-        return opener.open(asked, timeout=TIMEOUT_S)
+        return web_opener(_Redirects()).open(asked, timeout=TIMEOUT_S)
     except HTTPError as error:
         error.close()
         if 300 <= error.code < 400:

@@ -128,7 +128,7 @@ def lift_sequences(
         _, time_s, grid = prepared[number]
         joints = joints.float() - joints[:, HIP : HIP + 1].float()
         if lifter.convention.normalisation != "screen":
-            joints = _to_camera_axes(joints, points[number], size, fov_degrees)
+            joints = to_camera_axes(joints, points[number], size, fov_degrees)
         joints, doubt = joints.cpu().numpy(), doubt.float().cpu().numpy()
         if grid is not None:
             joints = CubicSpline(grid, joints, axis=0)(time_s)
@@ -163,7 +163,7 @@ def _prepare(
     return points, time_s, grid
 
 
-def _to_camera_axes(
+def to_camera_axes(
     joints: Tensor, keypoints: Tensor, size: tuple[int, int], fov_degrees: float | None
 ) -> Tensor:
     """Joints (n, 17, 3) from the axes of a camera that looks at the hip to those of the camera."""

@@ -18,42 +18,17 @@ from lifters3d.skeleton import HIP, LIMB_JOINTS, MIRROR, derive_trunk
 from pipeline.capture import Captured, Clock
 from pipeline.compute import products_in
 from pipeline.joints import coco_to_h36m
-from pipeline.lifting import _to_camera_axes, focal_length
+from pipeline.lifting import focal_length, to_camera_axes
 from pipeline.missing import complete_poses
 from pipeline.process import LOW_CONFIDENCE
 from pipeline.result import PoseResult
 from pipeline.settings import Settings
-from pipeline.smoothing import (
-    ONE_EURO_LEAST_HZ,
-    ONE_EURO_SLOPE,
-    ONE_EURO_SPEED_HZ,
-    _share,
-)
+from pipeline.smoothing import OneEuro
 from pipeline.tracking import MAX_PAUSE_S, split_at_jumps
 from pipeline.uncertainty import signs_of_doubt, uncertainty
-from pipeline.windows import _forward, held_ends
+from pipeline.windows import forward, held_ends
 from pipeline.world import estimate_world, root_path, usual_step
 from weights.errors import Pose3dError
-
-
-class OneEuro:
-    """``smoothing.smooth`` with "one-euro", value by value: points (..., 3) in metres."""
-
-    def __init__(self) -> None:
-        self._value: np.ndarray | None = None
-
-    def __call__(self, points: np.ndarray, time_s: float) -> np.ndarray:
-        if self._value is None:
-            self._value, self._velocity = points.astype(np.float64), np.zeros(points.shape)
-        else:
-            step = max(time_s - self._time_s, 1e-6)
-            rate = _share(ONE_EURO_SPEED_HZ, step)
-            self._velocity += rate * ((points - self._points) / step - self._velocity)
-            speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
-            follow = _share(ONE_EURO_LEAST_HZ + ONE_EURO_SLOPE * speed, step)
-            self._value = self._value + follow * (points - self._value)
-        self._points, self._time_s = points.astype(np.float64), time_s
-        return self._value.astype(np.float32)
 
 
 class CausalLifter:
@@ -85,7 +60,8 @@ class CausalLifter:
         """Forget the past: what comes now is another movement."""
         self._past: deque[tuple[float, np.ndarray]] = deque()
         self._count = 0
-        self._filter = OneEuro()
+        self._filter: OneEuro | None = None
+        self._filtered_s = 0.0  # when it was told last
 
     @torch.inference_mode()
     def __call__(self, keypoints: np.ndarray, time_s: float) -> tuple[np.ndarray, np.ndarray]:
@@ -110,15 +86,20 @@ class CausalLifter:
         newest = torch.as_tensor(points, dtype=torch.float32, device=self._device)
         with products_in(self._settings.precision, self._device):
             mirror = MIRROR if self._settings.flip else None
-            poses, doubt = _forward(self._lifter, self._window(), mirror)
+            poses, doubt = forward(self._lifter, self._window(), mirror)
         own = self._lifter.frames - 1 - self._held if self._lifter.output == "sequence" else 0
         joints = poses[:, own].float()
         joints = joints - joints[:, HIP : HIP + 1]
         if self._kind != "screen":
-            joints = _to_camera_axes(joints, newest, self._size, self._settings.fov)
+            joints = to_camera_axes(joints, newest, self._size, self._settings.fov)
         joints = joints[0].cpu().numpy()
         if self._settings.smoothing == "one-euro":
-            joints = self._filter(joints, time_s)
+            if self._filter is None:
+                self._filter = OneEuro(joints)
+            else:
+                step_s = max(time_s - self._filtered_s, 1e-6)
+                joints = self._filter.follow(joints, step_s).astype(np.float32)
+            self._filtered_s = time_s
         return joints, doubt[0, own].float().cpu().numpy()
 
     def _window(self) -> torch.Tensor:

@@ -93,22 +93,35 @@ def _savgol(values: np.ndarray, step: float) -> np.ndarray:
     return savgol_filter(values, window, min(3, window - 1), axis=0) if window > 3 else values
 
 
+class OneEuro:
+    """``smooth`` with "one-euro", value by value, from the first points (..., 3) on, in metres."""
+
+    def __init__(self, first: np.ndarray) -> None:
+        self._points = self._value = first.astype(np.float64)
+        self._velocity = np.zeros_like(self._value)
+
+    def follow(self, points: np.ndarray, step_s: float) -> np.ndarray:
+        """The smoothed points, float64, ``step_s`` > 0 seconds after those before."""
+        rate = _share(ONE_EURO_SPEED_HZ, step_s)
+        self._velocity = self._velocity + rate * ((points - self._points) / step_s - self._velocity)
+        speed = np.linalg.norm(self._velocity, axis=-1, keepdims=True)
+        follow = _share(ONE_EURO_LEAST_HZ + ONE_EURO_SLOPE * speed, step_s)
+        self._value = self._value + follow * (points - self._value)
+        self._points = points.astype(np.float64)
+        return self._value
+
+
 def _one_euro(values: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     """Each triple (or pair) of columns moves as one point: its speed opens one cutoff."""
     count, columns = values.shape
     size = 3 if columns % 3 == 0 else columns
     points = values.reshape(count, -1, size)
-    out = np.empty_like(points)
-    out[0], velocity = points[0], np.zeros_like(points[0])
     usual = max(1e-3, float(time_s[1] - time_s[0]))
+    smoothed, out = OneEuro(points[0]), np.empty_like(points)
+    out[0] = points[0]
     for n in range(1, count):
         step = float(time_s[n] - time_s[n - 1])
-        step = step if step > 1e-6 else usual
-        rate = _share(ONE_EURO_SPEED_HZ, step)
-        velocity = velocity + rate * ((points[n] - points[n - 1]) / step - velocity)
-        speed = np.linalg.norm(velocity, axis=-1, keepdims=True)
-        follow = _share(ONE_EURO_LEAST_HZ + ONE_EURO_SLOPE * speed, step)
-        out[n] = out[n - 1] + follow * (points[n] - out[n - 1])
+        out[n] = smoothed.follow(points[n], step if step > 1e-6 else usual)
     return out.reshape(count, columns)
 
 

@@ -148,7 +148,7 @@ def _lift_blended(
     told = 0
 
     def lift(chunk: Tensor) -> tuple[Tensor, Tensor]:
-        return _forward(lifter, inputs[places[chunk[:, None] + offsets]], mirror)
+        return forward(lifter, inputs[places[chunk[:, None] + offsets]], mirror)
 
     chunks = torch.tensor(starts, device=inputs.device).split(batch)
     batches = map_batches(lift, chunks, inputs.device)
@@ -194,7 +194,7 @@ def _lift_each_frame(
         if lifter.convention.normalisation == "person":
             # Each window has a scale of its own: nothing to share.
             lifted = map_batches(
-                lambda rows: _forward(lifter, inputs[rows], mirror),
+                lambda rows: forward(lifter, inputs[rows], mirror),
                 where.split(batch),
                 device,
             )
@@ -213,7 +213,7 @@ def _lift_each_frame(
 def _from_features(
     lifter: nn.Module, inputs: Tensor, where: Tensor, mirror: Mirror, batch: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """``_forward`` of windows ``where`` (m, T) of normalised frames (n, J, 2)."""
+    """``forward`` of windows ``where`` (m, T) of normalised frames (n, J, 2)."""
     pieces = inputs.split(CUDA_FRAMES if inputs.is_cuda else CPU_FRAMES)
     # Once a frame it costs little to be exact.
     with torch.autocast(inputs.device.type, enabled=False):
@@ -273,7 +273,7 @@ def _lift_causal(
         elif convention == "frame":
             windows = frame(windows, frames)[:, earlier:]
         own = frames - 1 - held if lifter.output == "sequence" else 0
-        return tuple(part[:, own] for part in _forward(lifter, windows, mirror))
+        return tuple(part[:, own] for part in forward(lifter, windows, mirror))
 
     outputs = []
     for said in map_batches(lift, torch.from_numpy(numbers).split(batch), points.device):
@@ -293,7 +293,7 @@ def _inputs(lifter: nn.Module, sequences: Sequence[Tensor], size: Size) -> Tenso
     return points
 
 
-def _forward(lifter: nn.Module, windows: Tensor, mirror: Mirror) -> tuple[Tensor, Tensor]:
+def forward(lifter: nn.Module, windows: Tensor, mirror: Mirror) -> tuple[Tensor, Tensor]:
     """Windows (B, T, J, 2) of ``_inputs`` through the lifter: joints and doubt by the mirror."""
     if lifter.convention.normalisation == "person":
         windows = person(windows)

@@ -106,10 +106,7 @@ def batch(
     Example: pose3d batch recordings -r -o results
     """
     given = dict(locals())
-    if person is not None and people is not None:
-        raise Pose3dError("--people and --person exclude each other: give one")
-    if person is not None:
-        given["people"] = f"id:{person}"
+    given["people"] = options.who(people, person)
     settings = make_settings(config, **{name: given[name] for name in Settings.names()})
     part = _shard(shard)
     cards = _gpus(gpus, settings)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from weights.errors import Pose3dError
+
 WHAT, RUN = "What to do", "How to run"
 
 
@@ -216,3 +218,12 @@ Quiet = Annotated[
     bool,
     _option("--quiet", "-q", panel=RUN, help="Print nothing but errors and paths."),
 ]
+
+
+def who(people: str | None, person: int | None) -> str | None:
+    """The ``people`` setting behind ``--people`` and ``--person``."""
+    if person is None:
+        return people
+    if people is not None:
+        raise Pose3dError("--people and --person exclude each other: give one")
+    return f"id:{person}"

@@ -10,7 +10,6 @@ import typer
 from pipeline.settings import make_settings
 from pose3d import options, terminal
 from pose3d.source import local_video
-from weights.errors import Pose3dError
 
 
 def video(
@@ -66,12 +65,10 @@ def video(
 
     Example: pose3d video dance.mp4 --lifter mixste -o results
     """
-    if person is not None and people is not None:
-        raise Pose3dError("--people and --person exclude each other: give one")
     settings = make_settings(
         config,
         lifter=lifter,
-        people=people if person is None else f"id:{person}",
+        people=options.who(people, person),
         min_track=min_track,
         repair=repair,
         pose2d=pose2d,

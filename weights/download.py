@@ -242,10 +242,9 @@ def _attempt(
     _forget(path)
 
 
-def _open(url: str, headers: dict[str, str], timeout_s: float) -> HTTPResponse:
-    """The answer to a request, if it is a file or a part of one."""
+def web_opener(redirects: request.HTTPRedirectHandler) -> request.OpenerDirector:
+    """What opens http and https alone; build_opener would open file:// and ftp:// as well."""
     opener = request.OpenerDirector()
-    # Not build_opener, which would also open file:// and ftp://.
     for handler in (
         request.ProxyHandler(),
         request.HTTPHandler(),
@@ -253,12 +252,17 @@ def _open(url: str, headers: dict[str, str], timeout_s: float) -> HTTPResponse:
         request.HTTPErrorProcessor(),
         request.HTTPDefaultErrorHandler(),
         request.UnknownHandler(),
-        _Redirects(),
+        redirects,
     ):
         opener.add_handler(handler)
+    return opener
+
+
+def _open(url: str, headers: dict[str, str], timeout_s: float) -> HTTPResponse:
+    """The answer to a request, if it is a file or a part of one."""
     try:
         asked = request.Request(url, headers={"User-Agent": "pose3d", **headers})
-        response = opener.open(asked, timeout=timeout_s)
+        response = web_opener(_Redirects()).open(asked, timeout=timeout_s)
     except HTTPError as error:
         error.close()
         why = f"HTTP {error.code} {' '.join(str(error.reason).split())}"
