@@ -123,6 +123,7 @@ def batch(
     from pipeline.batch.run import run_batch
     from pipeline.batch.tasks import Summary, tasks_of
     from pipeline.batch.tasks import dry_run as plans_of
+    from pipeline.batch.workers import LocalCrew
     from pose3d.batch_view import BatchView, print_plan, print_summary
 
     manifest = Manifest(output)
@@ -139,11 +140,11 @@ def batch(
             run_batch(
                 found.videos,
                 manifest,
-                devices,
+                LocalCrew(devices, threads=max(1, cores() // len(devices))),
                 recipe,
                 view,
                 summary,
-                threads=max(1, cores() // len(devices)),
+                render=settings.render,
                 shard=part,
                 limit=limit,
                 from_stage=from_stage,

@@ -9,11 +9,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from multiprocessing.connection import wait
 from pathlib import Path
 
 from pipeline.batch.find import Video, in_unicode
@@ -22,9 +21,8 @@ from pipeline.batch.manifest import Manifest, Record, make_folder
 from pipeline.batch.plan import plan
 from pipeline.batch.recipe import STAGES, Recipe
 from pipeline.batch.tasks import Listener, Outcome, Summary, Task, tasks_of
-from pipeline.batch.work import Job, VideoWork
-from pipeline.batch.workers import Worker
-from pipeline.settings import Settings
+from pipeline.batch.work import Job
+from pipeline.batch.workers import Crew, Hand
 from weights.errors import Pose3dError
 
 # So many deaths of workers in a row, none of which had begun a video, mean that none ever will.
@@ -34,27 +32,25 @@ STILLBORN = 3
 def run_batch(
     videos: Sequence[Video],
     manifest: Manifest,
-    devices: Sequence[Settings],
+    crew: Crew,
     recipe: Recipe,
     listener: Listener,
     summary: Summary,
     *,
-    threads: int = 1,
+    render: bool = True,
     shard: tuple[int, int] = (1, 1),
     limit: int | None = None,
     from_stage: str | None = None,
-    work: Callable[[Settings], VideoWork] | None = None,
 ) -> None:
     """Work on videos; ``summary`` is filled on the way: it is right after an exception, too.
 
     Parameters
     ----------
-    devices : the settings of each worker, which differ in nothing but the device
-    threads : that each worker's networks may use
+    crew : who does the work
+    render : whether videos are wanted as well as results
     shard : of the batches that share the output folder
     limit : work on so many videos at most; those that are done already do not count
     from_stage : a stage that is run anew in any case
-    work : makes of settings what does a worker's jobs; None is ``VideoWork``
 
     Raises
     ------
@@ -67,14 +63,13 @@ def run_batch(
         listener.begin(len(tasks))
         _Batch(
             manifest=manifest,
-            devices=devices,
+            crew=crew,
             recipe=recipe,
             listener=listener,
             summary=summary,
-            threads=threads,
+            render=render,
             limit=math.inf if limit is None else limit,
             from_stage=from_stage,
-            work=work or VideoWork,
             waiting=deque(tasks),
         ).run(folder)
 
@@ -83,7 +78,7 @@ def run_batch(
 class _Running:
     """What a worker is at. searching: in the first pass. fault: why no output is taken any more."""
 
-    worker: Worker
+    worker: Hand
     task: Task
     record: Record
     first: str
@@ -101,21 +96,22 @@ class _Running:
 @dataclass
 class _Batch:
     manifest: Manifest
-    devices: Sequence[Settings]
+    crew: Crew
     recipe: Recipe
     listener: Listener
     summary: Summary
-    threads: int
+    render: bool
     limit: float
     from_stage: str | None
-    work: Callable[[Settings], VideoWork]
     # Where tasks are on their way: not looked at, being hashed, with a record, at a worker.
     waiting: deque[Task]
     hashing: deque[tuple[Task, Future]] = field(default_factory=deque)
     ready: deque[tuple[Task, Record]] = field(default_factory=deque)
     running: dict[int, _Running] = field(default_factory=dict)
-    workers: dict[int, Worker] = field(default_factory=dict)
+    workers: dict[int, Hand] = field(default_factory=dict)
     stillborn: int = 0
+    # How many workers have died over a video, by its name.
+    deaths: Counter[str] = field(default_factory=Counter)
 
     def run(self, folder: Path) -> None:
         began_s, count = time.monotonic(), len(self.waiting)
@@ -140,7 +136,7 @@ class _Batch:
 
     def _hash_ahead(self, pool: ThreadPoolExecutor) -> None:
         """Read some videos ahead, so that no worker waits for it."""
-        ahead = 2 * len(self.devices) + 2
+        ahead = 2 * self.crew.slots + 2
         while self.waiting and len(self.hashing) + len(self.ready) < ahead:
             task = self.waiting.popleft()
             if task.video.fault:
@@ -160,7 +156,7 @@ class _Batch:
                 self._end(None, Outcome(task, "failed", f"cannot be read ({error.strerror})"))
 
     def _give_work(self, folder: Path) -> None:
-        for slot in range(len(self.devices)):
+        for slot in range(self.crew.slots):
             if slot in self.running:
                 continue
             if self.limit <= 0:
@@ -171,7 +167,7 @@ class _Batch:
             task, record, first = chosen
             if slot not in self.workers:
                 own = folder / f"{slot}-{time.monotonic_ns()}"
-                self.workers[slot] = Worker(slot, self.devices[slot], own, self.threads, self.work)
+                self.workers[slot] = self.crew.hire(slot, own)
             worker = self.workers[slot]
             self.running[slot] = _Running(
                 worker, task, record, first, time.monotonic(), searching=first == "detect"
@@ -187,9 +183,7 @@ class _Batch:
             if record.sha256 in busy:
                 continue
             self.ready.remove((task, record))
-            first, _ = plan(
-                record, self.recipe, self.manifest, self.devices[0].render, self.from_stage
-            )
+            first, _ = plan(record, self.recipe, self.manifest, self.render, self.from_stage)
             try:
                 if first is None:
                     if self.manifest.of(task.video.path) != record:
@@ -229,15 +223,13 @@ class _Batch:
 
     def _listen(self) -> None:
         """Hear what workers say, until one does or a moment has passed."""
-        heard = [running.worker.connection for running in self.running.values()]
-        heard += [running.worker.process.sentinel for running in self.running.values()]
         pause_s = 0.02 if self.hashing else 0.5
-        if heard:
-            wait(heard, pause_s)
+        if self.running:
+            self.crew.wait([running.worker for running in self.running.values()], pause_s)
         elif self.hashing:
             time.sleep(pause_s)
         for slot, running in list(self.running.items()):
-            dead = not running.worker.process.is_alive()  # before its last words are heard
+            dead = not running.worker.alive()  # before its last words are heard
             for message in running.worker.messages():
                 self._hear(slot, running, *message)
                 if slot not in self.running:
@@ -317,18 +309,21 @@ class _Batch:
         self._end(slot, outcome)
 
     def _bury(self, slot: int, running: _Running) -> None:
-        """A worker is dead: its video has failed, unless it never came to it."""
+        """A worker is dead: its video has failed, unless it never came to it or has another try."""
         worker = self.workers.pop(slot)
         why = worker.why_dead()
-        worker.connection.close()
+        worker.join()
         if slot not in self.running:  # it had finished
             return
         if running.begun:
-            self._finish(slot, running, running.fault or why)
-            return
-        self.stillborn += 1
-        if self.stillborn >= STILLBORN:
-            raise Pose3dError(f"a worker cannot start: {why}; fewer --workers need less memory")
+            self.deaths[running.task.name] += 1
+            if running.fault or self.deaths[running.task.name] >= self.crew.tries:
+                self._finish(slot, running, running.fault or why)
+                return
+        else:
+            self.stillborn += 1
+            if self.stillborn >= STILLBORN:
+                raise Pose3dError(f"a worker cannot start: {why}; fewer --workers need less memory")
         del self.running[slot]
         self.limit += 1
         self.ready.appendleft((running.task, running.record))

@@ -16,10 +16,11 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from typing import Protocol
 
 from pipeline.batch.find import plain_reason
 from pipeline.batch.work import Job, VideoWork
@@ -29,6 +30,69 @@ from weights.errors import Pose3dError
 # Not fork: neither CUDA nor a process with threads survives it.
 SPAWN = multiprocessing.get_context("spawn")
 TELL_EVERY_S = 0.2
+
+
+class Hand(Protocol):
+    """A worker, wherever it is. folder: for its unfinished files."""
+
+    folder: Path
+
+    def give(self, job: Job) -> None:
+        """Send a job, or nothing if the worker has died, which ``alive`` tells."""
+
+    def messages(self) -> Iterator[tuple]:
+        """What the worker has said until now."""
+
+    def alive(self) -> bool:
+        """Whether it can still do anything."""
+
+    def why_dead(self) -> str:
+        """How a worker ended that is not alive."""
+
+    def stop(self, at_once: bool) -> None:
+        """Tell it to end: at once, or after its video if it has one."""
+
+    def join(self) -> None:
+        """Wait for the end of a worker that was told to, for a while."""
+
+
+class Crew(Protocol):
+    """Where workers come from. slots: how many at once; tries: how many a video may cost."""
+
+    slots: int
+    tries: int
+
+    def hire(self, slot: int, folder: Path) -> Hand:
+        """A new worker."""
+
+    def wait(self, hands: Sequence[Hand], seconds: float) -> None:
+        """Until one of some workers says something or dies, or the time is over."""
+
+
+class LocalCrew:
+    """Processes of this machine.
+
+    devices : the settings of each, which differ in nothing but the device
+    threads : that each one's networks may use
+    work : makes of settings what does a worker's jobs; None is ``VideoWork``
+    """
+
+    tries = 1  # what has killed one worker, too much memory above all, kills the next
+
+    def __init__(
+        self,
+        devices: Sequence[Settings],
+        threads: int = 1,
+        work: Callable[[Settings], VideoWork] | None = None,
+    ) -> None:
+        self.devices, self.threads, self.work = devices, threads, work or VideoWork
+        self.slots = len(devices)
+
+    def hire(self, slot: int, folder: Path) -> Worker:
+        return Worker(slot, self.devices[slot], folder, self.threads, self.work)
+
+    def wait(self, hands: Sequence[Worker], seconds: float) -> None:
+        wait([each for hand in hands for each in (hand.connection, hand.process.sentinel)], seconds)
 
 
 class Worker:
@@ -74,6 +138,10 @@ class Worker:
         except (EOFError, OSError):
             return
 
+    def alive(self) -> bool:
+        """Whether the process is there."""
+        return self.process.is_alive()
+
     def why_dead(self) -> str:
         """How a process ended that has ended."""
         self.process.join()
@@ -104,6 +172,7 @@ class Worker:
         if self.process.is_alive():
             self.process.kill()
             self.process.join()
+        self.connection.close()
 
 
 @contextmanager

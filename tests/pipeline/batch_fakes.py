@@ -21,6 +21,7 @@ from pipeline.batch.manifest import Manifest
 from pipeline.batch.recipe import Recipe
 from pipeline.batch.run import run_batch
 from pipeline.batch.tasks import Summary
+from pipeline.batch.workers import LocalCrew
 from pipeline.settings import Settings
 from weights.errors import Pose3dError
 
@@ -140,14 +141,14 @@ def run_texts(folder, output, workers=2, shard=(1, 1), limit=None, from_stage=No
     run_batch(
         texts_of(folder),
         Manifest(output),
-        [chosen] * workers,
+        LocalCrew([chosen] * workers, work=FakeWork),
         recipe(chosen),
         Ears(),
         summary,
         shard=shard,
         limit=limit,
         from_stage=from_stage,
-        work=FakeWork,
+        render=chosen.render,
     )
     return summary
 

@@ -176,10 +176,10 @@ PROGRAM = """
 import signal, sys
 import typer
 from pose3d import cli
-import pipeline.batch.run, pipeline.batch.recipe
+import pipeline.batch.workers, pipeline.batch.recipe
 from tests.pipeline.batch_fakes import FakeWork, recipe
 
-pipeline.batch.run.VideoWork = FakeWork
+pipeline.batch.workers.VideoWork = FakeWork
 pipeline.batch.recipe.recipe_of = recipe
 signal.signal(signal.SIGINT, signal.default_int_handler)
 cli.main()

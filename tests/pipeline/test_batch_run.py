@@ -14,6 +14,7 @@ from pipeline.batch.locks import working_folder
 from pipeline.batch.manifest import Manifest
 from pipeline.batch.run import run_batch
 from pipeline.batch.tasks import Summary, tasks_of
+from pipeline.batch.workers import LocalCrew
 from pipeline.settings import Settings
 from tests.pipeline.batch_fakes import Ears, FakeWork, drawn, lifted, recipe, run_texts, texts_of
 from weights.errors import Pose3dError
@@ -212,7 +213,14 @@ def test_progress_is_told(shop):
     ears, chosen = Ears(), Settings()
     videos = [*texts_of(shop.folder), Video(shop.folder / "x.mp4", "x.mp4", "is empty (0 bytes)")]
     summary = Summary()
-    run_batch(videos, Manifest(shop.output), [chosen], recipe(chosen), ears, summary, work=FakeWork)
+    run_batch(
+        videos,
+        Manifest(shop.output),
+        LocalCrew([chosen], work=FakeWork),
+        recipe(chosen),
+        ears,
+        summary,
+    )
     assert ears.total == 2
     assert {(name, stage) for _, name, stage, _ in ears.stages} >= {("a", s) for s in ALL}
     assert max(done for *_, stage, done in ears.stages if stage == "lift") == 6

@@ -14,7 +14,7 @@ from tests.pipeline.clips import make_clip
 @pytest.fixture
 def quick(here, monkeypatch):
     """A folder with two clips, one broken one and a text; their processing is quick."""
-    monkeypatch.setattr("pipeline.batch.run.VideoWork", FakeWork)
+    monkeypatch.setattr("pipeline.batch.workers.VideoWork", FakeWork)
     monkeypatch.setattr("pipeline.batch.recipe.recipe_of", recipe)
     monkeypatch.setenv("POSE3D_TEST_LOG", str(here.parent / "log"))
     (here / "in").mkdir()
