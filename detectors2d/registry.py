@@ -169,12 +169,12 @@ def _weights_path(source: str | Path) -> Path:
     _refuse_mediapipe(name)
     if name in CONFIGS:
         return store.path_of(name)
-    if name in _public():
+    if name in _trained():
         return download.fetch(name, offline=True)
     path = Path(source)
     if path.suffix or path.exists():
         return path
-    raise Pose3dError(_unknown(name, _public(), " or a weights file"))
+    raise Pose3dError(_unknown(name, _trained(), " or a weights file"))
 
 
 def _refuse_mediapipe(name: str) -> None:
@@ -185,9 +185,10 @@ def _refuse_mediapipe(name: str) -> None:
         )
 
 
-def _public() -> list[str]:
-    """Names of public weights of 2D networks, which can be fetched."""
-    return [name for name, entry in store.public().items() if entry.kind == "pose2d"]
+def _trained() -> list[str]:
+    """Names of weights of 2D networks, shipped ones and public ones, which can be fetched."""
+    known = {**store.entries(), **store.public()}
+    return [name for name, entry in known.items() if entry.kind == "pose2d"]
 
 
 def _unknown(name: str, known: Sequence[str], also: str = "") -> str:

@@ -207,10 +207,10 @@ def open_pose2d(pose2d: str, settings: Settings) -> TopDown | MMPose:
                 raise Pose3dError(
                     f"backend {settings.backend}: {config} gives no heat maps like HRNet's"
                 )
-            return MMPose(config, _fetched(weights), device)
-        pose2d = pose2d.removesuffix(weights) + _fetched(weights)
+            return MMPose(config, download.resolve(weights), device)
+        pose2d = pose2d.removesuffix(weights) + download.resolve(weights)
     precision = choose_precision(settings.precision, device)
-    network = accelerate(load_pose(_fetched(pose2d)), settings.backend, precision, device)
+    network = accelerate(load_pose(download.resolve(pose2d)), settings.backend, precision, device)
     # Finer than the quarters of a cell of HRNet's own code.
     return TopDown(network, flip=settings.flip, decoding="dark", precision=precision, device=device)
 
@@ -223,7 +223,7 @@ def open_people(settings: Settings) -> People:
     name, _, weights = choose_detector(settings).partition("=")
     if name in store.public():
         kind = "rtmdet" if name.startswith("rtmdet") else "faster-rcnn"
-        return build_people(kind, _fetched(name), device)
+        return build_people(kind, download.resolve(name), device)
     return build_people(name, weights or None, device)
 
 
@@ -242,11 +242,6 @@ def choose_detector(settings: Settings) -> str:
     known = store.public()
     here = (name for name in PEOPLE_BEST_FIRST if download.location(known[name]).is_file())
     return next(here, "mediapipe")
-
-
-def _fetched(source: str) -> str:
-    """The file of public weights by their name; what is no such name is a file itself."""
-    return str(download.fetch(source, offline=True)) if source in store.public() else source
 
 
 def _follow_all(

@@ -55,12 +55,12 @@ def export_onnx(
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
     from detectors2d.backends import onnx_model
     from detectors2d.registry import load_pose
-    from weights import download, store
+    from weights import download
     from weights.files import write_file
 
     if not output.parent.is_dir():
         raise Pose3dError(f"{output.parent}: no such folder")
-    source = download.fetch(weights, offline=True) if weights in store.public() else weights
+    source = download.resolve(weights)
     network = load_pose(source, input_size=input_size)
     model = onnx_model(network, _metadata(network))
     terminal.errors.print(_check(network, model))

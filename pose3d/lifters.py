@@ -52,7 +52,7 @@ def _network(name: str) -> nn.Module:
 
     import lifters3d
 
-    if name in store.entries():
+    if name in store.shipped("lifter"):
         return lifters3d.load(name)
     with torch.device("meta"):
         return lifters3d.build(name)
@@ -67,7 +67,7 @@ def _table(title: str, caption: str | None, style: box.Box | None) -> Table:
 def _sizes(networks: dict[str, nn.Module], style: box.Box | None) -> Table:
     from lifters3d.flops import flops_per_frame
 
-    shipped = store.entries()
+    shipped = store.shipped("lifter")
     table = _table("Lifters", SIZES_CAPTION, style)
     table.add_column("paper")
     for heading in ("T", "parameters", "FLOPs"):
@@ -87,7 +87,7 @@ def _sizes(networks: dict[str, nn.Module], style: box.Box | None) -> Table:
 
 
 def _weights(names: list[str], style: box.Box | None) -> Table:
-    known = store.entries()
+    known = store.shipped("lifter")
     shipped = {name: known[name] for name in names if name in known}
     conditions = dict.fromkeys(entry.tested_on for entry in shipped.values())
     inputs = dict.fromkeys(row.input for entry in shipped.values() for row in entry.accuracy)

@@ -89,10 +89,10 @@ def train_2d(
     from detectors2d.mm.coco import read_coco
     from detectors2d.mm.training import start_network, train
     from pipeline.compute import choose_device
-    from weights import download, store
+    from weights import download
 
     chosen = choose_device(device)
-    start = str(download.fetch(init, offline=True)) if init in store.public() else init
+    start = download.resolve(init)
     network = start_network(config, start)
     bar = terminal.epoch_bar()
     task = bar.add_task("epoch")

@@ -23,7 +23,7 @@ from pose3d.table import make_table, print_tables, style_of
 from weights import download, store
 from weights.errors import Pose3dError
 
-USES = {"people": "people", "pose2d": "2D pose"}
+USES = {"lifter": "lifting", "people": "people", "pose2d": "2D pose"}
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="As 'pose3d weights list' shows it.")]
 Names = Annotated[
@@ -149,7 +149,7 @@ def _table(style: box.Box | None) -> Table:
         "For: finding people in pictures, finding a person's keypoints (2D pose), lifting them "
         f"to 3D. Fetched ones are in {download.cache_folder()}; POSE3D_HOME changes that. "
         "The licence is the publisher's word on the weights; what they learnt from has terms "
-        "of its own. Accuracy: of lifters on noisy 2D, in mm; of the others on COCO, as "
+        "of its own. Accuracy: of lifters on noisy 2D, in mm; of public weights on COCO, as "
         "published. Sizes with a ? are not known before the download."
     )
     table = make_table("Weights", caption, style)
@@ -167,8 +167,8 @@ def _table(style: box.Box | None) -> Table:
 def _row(entry: store.Entry | store.Public) -> tuple[str, ...]:
     if isinstance(entry, store.Entry):
         errors = {row.input: f"MPJPE {row.mpjpe_mm:.1f}" for row in entry.accuracy}
-        measured = errors.get("noisy 2D", "")
-        return "lifting", measured, _megabytes(entry.bytes), entry.licence, "shipped"
+        measured = errors.get("noisy 2D", entry.figures)
+        return USES[entry.kind], measured, _megabytes(entry.bytes), entry.licence, "shipped"
     here = _is_here(entry)
     size = download.location(entry).stat().st_size if here else entry.bytes
     return (

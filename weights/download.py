@@ -106,6 +106,16 @@ def fetch(
     return path
 
 
+def resolve(source: str) -> str:
+    """The file of weights by a name, shipped or fetched before; what is no name stays as it is.
+
+    Raises Pose3dError for public weights that were not fetched.
+    """
+    if source in store.entries() or source in store.public():
+        return str(fetch(source, offline=True))
+    return source
+
+
 def verify(entry: store.Entry | store.Public) -> Path:
     """The file of weights that are here, after comparing its SHA-256.
 

@@ -34,17 +34,20 @@ class Accuracy:
 class Entry:
     """One set of shipped weights; ``registry.toml`` explains the fields.
 
-    ``tested_on`` are the conditions under which all of ``accuracy`` was measured.
+    ``tested_on`` are the conditions under which all figures were measured: the ``accuracy`` of
+    lifters, the ``figures`` of other networks.
     """
 
     name: str
+    kind: str
     file: str
     sha256: str
     bytes: int
     licence: str
     training_data: tuple[str, ...]
     tested_on: str
-    accuracy: tuple[Accuracy, ...]
+    accuracy: tuple[Accuracy, ...] = ()
+    figures: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,11 @@ def entries() -> dict[str, Entry]:
         if ``registry.toml`` is not there or not of its form.
     """
     return _read(REGISTRY, _entry)
+
+
+def shipped(kind: str) -> dict[str, Entry]:
+    """Shipped weights of one kind: "lifter", "pose2d" or "people"."""
+    return {name: entry for name, entry in entries().items() if entry.kind == kind}
 
 
 def public() -> dict[str, Public]:
@@ -120,8 +128,10 @@ def _read(path: Path, build: Callable[[str, dict], Any]) -> dict[str, Any]:
 def _entry(name: str, table: dict) -> Entry:
     lists = {
         "training_data": tuple(table["training_data"]),
-        "accuracy": tuple(Accuracy(**row) for row in table["accuracy"]),
+        "accuracy": tuple(Accuracy(**row) for row in table.get("accuracy", ())),
     }
+    if bool(lists["accuracy"]) != (table["kind"] == "lifter"):
+        raise ValueError(f"{name}: lifters have accuracy, other networks have figures")
     return _made(Entry, name, {**table, **lists})
 
 

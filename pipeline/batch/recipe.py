@@ -90,12 +90,12 @@ def _named(text: str) -> list[str]:
             return [text, importlib.metadata.version("mediapipe")]
         except importlib.metadata.PackageNotFoundError:
             return [text]
-    if text in store.public():
+    known = {*store.entries(), *store.public()}
+    if text in known:
         return [text, _digest(download.fetch(text, offline=True))]
     # Files stand between separators, which their own names may hold as well.
     cuts = [-1, *(match.start() for match in re.finditer("[:=]", text)), len(text)]
     parts = dict.fromkeys(text[a + 1 : b] for a, b in combinations(cuts, 2))
-    known = store.public()
     files = [
         download.fetch(part, offline=True) if part in known else Path(part)
         for part in parts
