@@ -111,26 +111,41 @@ def sheet(
     for index, frame in enumerate(VideoReader(video, end_s=end)):
         if index not in wanted:
             continue
-        tile = np.ascontiguousarray(frame.image[..., ::-1])
+        tile, shown = np.ascontiguousarray(frame.image[..., ::-1]), []
         for person in found.people:
-            _draw(tile, person.keypoints[index], person.scores[index] > 0.2, 3)
+            sure = person.scores[index] > 0.2
+            _draw(tile, person.keypoints[index], sure, 3)
+            shown.append(person.keypoints[index][sure])
         for one, sure in zip(points[index], counts[index], strict=True):
             _draw(tile, one, sure, 1)
-        scale = 480 / max(tile.shape[:2])
-        tiles.append(cv2.resize(tile, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+            shown.append(one[sure])
+        tiles.append(_around(tile, np.concatenate(shown)))
     blank = np.zeros_like(tiles[0])
     tiles += [blank] * (-len(tiles) % 4)
     return np.vstack([np.hstack(tiles[row : row + 4]) for row in range(0, len(tiles), 4)])
 
 
+def _around(picture: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The part of a picture (360, 480, 3) around points (n, 2) px, all of it if there are none."""
+    height, width = picture.shape[:2]
+    points = points[np.isfinite(points).all(1)] if len(points) else points
+    low, high = (points.min(0), points.max(0)) if len(points) else (0, np.array([width, height]))
+    center, size = (low + high) / 2, 1.25 * np.max((high - low) / (480, 360)) + 1e-6
+    to_tile = np.array([[1, 0, 0], [0, 1, 0]], np.float64) / size
+    to_tile[:, 2] = np.array([240, 180]) - center / size
+    return cv2.warpAffine(picture, to_tile, (480, 360), flags=cv2.INTER_AREA)
+
+
 def _draw(tile: np.ndarray, points: np.ndarray, sure: np.ndarray, thickness: int) -> None:
-    thickness = max(1, round(thickness * max(tile.shape[:2]) / 960))
+    reference = thickness == 1
+    known = points[sure & np.isfinite(points).all(-1)]
+    thickness = max(1, round(thickness * np.ptp(known, axis=0).max() / 360)) if len(known) else 1
     for a, b in LIMBS:
         if sure[a] and sure[b] and np.isfinite(points[[a, b]]).all():
             # Left is orange, right is blue; the reference is white and gray.
             left = a % 2 == 1
             color = (0, 140, 255) if left else (255, 120, 0)
-            if thickness * 960 / max(tile.shape[:2]) < 1.5:
+            if reference:
                 color = (255, 255, 255) if left else (160, 160, 160)
             start, stop = (tuple(np.round(points[i]).astype(int).tolist()) for i in (a, b))
             cv2.line(tile, start, stop, color, thickness, cv2.LINE_AA)
@@ -156,7 +171,7 @@ def main() -> None:
             report(pose2d, away, seen, there[: len(away)])
             if given.sheets is not None:
                 given.sheets.mkdir(parents=True, exist_ok=True)
-                path = given.sheets / f"{video.stem}-{Path(pose2d).stem}.jpg"
+                path = given.sheets / f"{video.stem}-{Path(pose2d).stem}.png"
                 cv2.imwrite(str(path), sheet(video, given.end, points, counts, found))
 
 
