@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 
 import numpy as np
 import torch
@@ -18,17 +17,13 @@ from lifters3d.skeleton import HIP, LIMB_JOINTS, MIRROR, derive_trunk
 from pipeline.capture import Captured, Clock
 from pipeline.compute import products_in
 from pipeline.joints import coco_to_h36m
-from pipeline.lifting import focal_length, to_camera_axes
+from pipeline.lifting import to_camera_axes
 from pipeline.missing import complete_poses
 from pipeline.process import LOW_CONFIDENCE
-from pipeline.result import PoseResult
 from pipeline.settings import Settings
 from pipeline.smoothing import OneEuro
 from pipeline.tracking import MAX_PAUSE_S, split_at_jumps
-from pipeline.uncertainty import signs_of_doubt, uncertainty
 from pipeline.windows import forward, held_ends
-from pipeline.world import estimate_world, root_path, usual_step
-from weights.errors import Pose3dError
 
 
 class CausalLifter:
@@ -171,90 +166,3 @@ def _is_another(before: tuple[float, np.ndarray], now: tuple[float, np.ndarray])
     return times[1] - times[0] > MAX_PAUSE_S or bool(
         split_at_jumps(poses, np.ones(2, bool), times)[1]
     )
-
-
-class Recording:
-    """The moments of a live run, without their pictures, for a result.
-
-    Parameters
-    ----------
-    name : of the source
-    size : width and height of the pictures, px
-    frame_rate : of a file; None is what the times tell
-    """
-
-    def __init__(self, name: str, size: tuple[int, int], frame_rate: Fraction | None) -> None:
-        self._name, self._size, self._rate = name, size, frame_rate
-        self._rows: list[tuple] = []
-        self._dropped = 0
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def add(self, moment: Moment) -> None:
-        self._rows.append(
-            (
-                moment.captured.time_s,
-                moment.keypoints,
-                moment.scores,
-                moment.joints,
-                moment.doubt,
-                moment.status,
-            )
-        )
-        self._dropped = moment.captured.dropped
-
-    def result(self, lifter: nn.Module, settings: Settings) -> PoseResult:
-        """The pictures that were worked on, at their times, with the joints as they were shown.
-
-        The root's path and the uncertainty look back only; the floor and the way up are those of
-        the whole recording. Raises Pose3dError if there are none.
-        """
-        if not self._rows:
-            raise Pose3dError(f"{self._name}: there was no picture to record")
-        columns = [np.stack(column) for column in zip(*self._rows, strict=True)]
-        time_s, keypoints, scores, joints, doubt, status = columns
-        rate = self._rate
-        if rate is None:
-            steps = np.diff(time_s)
-            usual = float(np.median(steps)) if len(steps) else 0.0
-            rate = Fraction(1 / usual).limit_denominator(1000) if usual > 1e-3 else Fraction(30)
-        focal = focal_length(self._size, settings.fov)
-        root = root_path(joints, keypoints, scores, focal, self._size, float(1 / rate), causal=True)
-        doubt = np.stack([doubt, np.full_like(doubt, np.nan)], axis=-1)
-        signs = signs_of_doubt(joints, keypoints, root, doubt, focal, self._size, causal=True)
-        unseen = ~np.isfinite(keypoints).all(axis=-1)
-        unsure = uncertainty(signs, unseen, lifter.weights_identity["name"])
-        world, _ = estimate_world(
-            joints[:, None],
-            root[:, None],
-            usual_step(time_s, rate),
-            upright=settings.upright,
-            scale=(1.0,),
-        )
-        warnings = []
-        if self._dropped:
-            warnings.append(f"live: {self._dropped} pictures were dropped to keep up")
-        if not (status != "not_visible").any():
-            warnings.append("no person was found in any frame")
-        return PoseResult(
-            time_s=time_s,
-            ids=np.array([1]),
-            keypoints2d=keypoints[:, None],
-            scores2d=scores[:, None],
-            joints3d=joints[:, None],
-            root=root[:, None],
-            uncertainty=unsure[:, None],
-            status=status[:, None],
-            picture_size=self._size,
-            frame_rate=rate,
-            provenance={
-                "input": {"name": self._name, "live": True, "dropped": self._dropped},
-                "settings": settings.as_dict(),
-                "weights": {"lifter": lifter.weights_identity, "pose2d": {"name": "mediapipe"}},
-                "focal_px": focal,
-                "focal_guessed": settings.fov is None,
-            },
-            warnings=warnings,
-            world=world,
-        )

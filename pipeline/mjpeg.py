@@ -1,7 +1,9 @@
-"""A page on this machine alone that shows pictures as they come: Motion JPEG over HTTP."""
+"""A page that shows pictures as they come: Motion JPEG over HTTP, for this machine unless told."""
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -13,6 +15,8 @@ from weights.errors import Pose3dError
 HOST = "127.0.0.1"
 BOUNDARY = "pose3d-picture"
 QUALITY = 80
+# Bytes on their way to a viewer: less than a second of pictures, which are late by so much.
+SENT_AHEAD = 1 << 17
 # Seconds after which a viewer who takes nothing is given up.
 TIMEOUT_S = 10.0
 PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><title>pose3d live</title>
@@ -24,20 +28,27 @@ object-fit:contain}</style><img src="/stream" alt="The picture beside the 3D ske
 class MjpegServer:
     """Serves a page with the newest picture, at ``url``, until the block ends.
 
-    Slow viewers miss pictures; nobody waits for them. Only requests for this machine by its own
-    names are answered, so that no page of the web can look on.
+    Slow viewers miss pictures; nobody waits for them. Only requests by an address or the machine's
+    own names are answered, so that no page of the web can look on under a name of its own.
 
     Parameters
     ----------
     port : 0 is any that is free
+    host : the address of this machine at which it is served; "0.0.0.0" is all of them
 
     Raises
     ------
     Pose3dError
-        if the port is taken or not allowed.
+        if the port is taken or not allowed, or the address is not one of this machine.
     """
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, host: str = HOST) -> None:
+        try:
+            ipaddress.IPv4Address(host)
+        except ValueError:
+            raise Pose3dError(
+                f"{host!r} is no address such as 192.168.1.5: 0.0.0.0 is every one of this machine"
+            ) from None
         self._news = threading.Condition()
         self._jpeg, self._number, self._over, self._viewers = b"", 0, False, 0
         outer = self
@@ -46,7 +57,7 @@ class MjpegServer:
             timeout = TIMEOUT_S
 
             def do_GET(self) -> None:
-                if self.headers.get("Host", "") not in outer._names:
+                if not _is_own_name(self.headers.get("Host", "")):
                     self.send_error(403)
                 elif self.path == "/":
                     self.send_response(200)
@@ -63,15 +74,17 @@ class MjpegServer:
                 pass
 
         try:
-            self._server = ThreadingHTTPServer((HOST, port), Handler)
+            self._server = ThreadingHTTPServer((host, port), Handler)
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or error
-            raise Pose3dError(f"port {port} cannot be served: {why}; choose another") from None
+            raise Pose3dError(
+                f"port {port} of {host} cannot be served: {why}; choose another"
+            ) from None
         self._server.daemon_threads = True
         self._server.block_on_close = False
-        port = self._server.server_port
-        self._names = (f"{HOST}:{port}", f"localhost:{port}")
-        self.url = f"http://{HOST}:{port}/"
+        shown = socket.gethostname() if host == "0.0.0.0" else host
+        self.url = f"http://{shown}:{self._server.server_port}/"
+        self.is_private = ipaddress.IPv4Address(host).is_loopback
 
     def __enter__(self) -> MjpegServer:
         threading.Thread(target=self._server.serve_forever, args=(0.1,), daemon=True).start()
@@ -102,6 +115,7 @@ class MjpegServer:
         handler.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
         handler.send_header("Cache-Control", "no-store")
         handler.end_headers()
+        handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SENT_AHEAD)
         seen = 0
         with self._news:
             self._viewers += 1
@@ -124,3 +138,13 @@ class MjpegServer:
             handler.close_connection = True
             with self._news:
                 self._viewers -= 1
+
+
+def _is_own_name(host: str) -> bool:
+    """Whether a request's Host header is an address, or a name that is surely this machine's."""
+    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdecimal() else host
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return name.lower() in ("localhost", socket.gethostname().lower())
+    return True

@@ -1,8 +1,9 @@
 """Live lifting: it is the causal lifting of the whole, and late pictures are passed over."""
 
+import os
+import threading
 import time
 from collections import deque
-from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import pytest
 import lifters3d
 from pipeline.capture import CameraSource, FileSource
 from pipeline.joints import coco_to_h36m
-from pipeline.live import CausalLifter, Recording, follow
+from pipeline.live import CausalLifter, follow
 from pipeline.settings import Settings
 from pose3d import lift
 from tests.pipeline.clips import make_clip, number_of, numbered
@@ -96,26 +97,26 @@ def test_late_work_gets_the_newest_picture(tmp_path):
     assert max(m.latency_s for m in moments[:-1]) < 0.101 + 1 / 30 + 1e-6
 
 
-def test_record(tmp_path):
-    numbers, moments, source, network = played(tmp_path, 0.05)
-    recording = Recording(source.name, source.size, source.frame_rate)
-    for moment in moments:
-        recording.add(moment)
-    result = recording.result(network, LIVE)
-    assert result.time_s == pytest.approx(np.array(numbers) / 30)
-    expected = lift(
-        result.keypoints2d[:, 0],
-        source.size,
-        lifter=network,
-        time_s=result.time_s,
-        causal=True,
-        precision="fp32",
-    )
-    assert np.abs(result.joints3d[:, 0] - expected).max() < 1e-4
-    assert np.isfinite(result.root).all()
-    assert result.frame_rate == Fraction(30)
-    assert result.provenance["input"]["dropped"] == 30 - len(numbers)
-    assert result.warnings == [f"live: {30 - len(numbers)} pictures were dropped to keep up"]
+def test_whoever_asked_can_stop_between_pictures(tmp_path):
+    # One picture a second: it is asked often while the next is awaited.
+    clip = make_clip(tmp_path / "slow.mp4", rate=1, frames=5)
+    asked = []
+    clock = FakeClock()
+    source = FileSource(clip, clock)
+    pictures = source.frames(lambda: asked.append(clock.now) or clock.now > 101.5)
+    assert len(list(pictures)) == 2
+    assert 20 < len(asked) < 50
+
+
+def test_pictures_at_uneven_times(tmp_path):
+    times = [0.0, 0.02, 0.3, 0.31, 0.9]
+    clip = make_clip(tmp_path / "uneven.mkv", times=times)
+    clock = FakeClock()
+    due = []
+    for picture in FileSource(clip, clock).frames():
+        assert clock.now == pytest.approx(picture.due_s)
+        due.append(clock.now - 100)
+    assert due == pytest.approx(times, abs=0.002)
 
 
 class FakeCamera:
@@ -127,10 +128,16 @@ class FakeCamera:
     def isOpened(self):  # noqa: N802 - OpenCV's
         return True
 
-    def read(self):
+    def grab(self):
         self.number += 1
         time.sleep(0.01)
-        return self.number < 30, numbered(self.number, 64, 48)
+        return self.number < 30
+
+    def retrieve(self):
+        return True, numbered(self.number, 64, 48)
+
+    def read(self):
+        return self.grab(), self.retrieve()[1]
 
     def release(self):
         pass
@@ -155,11 +162,27 @@ def test_camera_gives_its_newest_picture_until_it_is_gone(monkeypatch):
     assert len(numbers) < 15
 
 
-def test_nothing_recorded_and_no_camera():
-    with pytest.raises(Pose3dError, match="no picture to record"):
-        Recording("camera 0", SIZE, None).result(None, LIVE)
-    with pytest.raises(Pose3dError, match="camera 97 gives no picture"):
+def test_a_camera_that_hangs_is_given_up(monkeypatch):
+    pulled = threading.Event()
+
+    class Hanging(FakeCamera):
+        def grab(self):
+            return super().grab() if self.number < 3 else pulled.wait()
+
+    monkeypatch.setattr("cv2.VideoCapture", Hanging)
+    monkeypatch.setattr("pipeline.capture.TIMEOUT_S", 0.5)
+    source = CameraSource(0)
+    with pytest.raises(Pose3dError, match=r"camera 0 gave no picture for 0\.5 s"):
+        deque(source.frames(), maxlen=0)
+    pulled.set()
+
+
+def test_no_such_camera():
+    with pytest.raises(Pose3dError, match="camera 97 gives no picture: there is no /dev/video97"):
         CameraSource(97)
-    with pytest.raises(Pose3dError, match="not a URL") as caught:
-        CameraSource("file://me:secret@host/etc/passwd")
-    assert "secret" not in str(caught.value)
+
+
+def test_a_pipe_is_no_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(Pose3dError, match="is a pipe or a device: pose3d live - <"):
+        FileSource(tmp_path / "pipe")

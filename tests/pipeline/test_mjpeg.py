@@ -2,6 +2,7 @@
 
 import http.client
 import threading
+import time
 
 import cv2
 import numpy as np
@@ -63,8 +64,45 @@ def test_only_this_machine_by_its_own_names():
         assert ask(server, "/stream", host="evil.example:80").status == 403
         assert ask(server, "/etc/passwd").status == 404
         port = int(server.url.rstrip("/").rpartition(":")[2])
-        with pytest.raises(Pose3dError, match=f"port {port} cannot be served"):
+        with pytest.raises(Pose3dError, match=f"port {port} of 127.0.0.1 cannot be served"):
             MjpegServer(port)
+
+
+def test_another_address():
+    with MjpegServer(host="0.0.0.0") as server:
+        assert not server.is_private
+        assert ask(server, "/", host="192.168.1.5:8000").status == 200
+        assert ask(server, "/", host="evil.example:8000").status == 403
+    with MjpegServer() as server:
+        assert server.is_private
+    with pytest.raises(Pose3dError, match=r"203\.0\.113\.7 cannot be served"):
+        MjpegServer(host="203.0.113.7")  # of nobody (RFC 5737)
+    with pytest.raises(Pose3dError, match="is no address such as"):
+        MjpegServer(host="kitchen")
+
+
+def test_a_viewer_who_stops_reading_holds_nobody_up(monkeypatch):
+    monkeypatch.setattr("pipeline.mjpeg.TIMEOUT_S", 0.5)
+    noise = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    with MjpegServer() as server:
+        server.show(noise)
+        stuck, reading = ask(server, "/stream"), ask(server, "/stream")
+        boundary = reading.getheader("Content-Type").partition("boundary=")[2].encode()
+        read_part(reading, boundary)
+        began, slowest = time.monotonic(), 0.0
+        while time.monotonic() < began + 1.5:
+            before = time.monotonic()
+            server.show(noise)
+            slowest = max(slowest, time.monotonic() - before)
+            read_part(reading, boundary)
+        assert slowest < 0.4
+        reading.close()
+        # Both have gone: one by itself, the other was given up.
+        while server.watched and time.monotonic() < began + 5:
+            server.show(noise)
+            time.sleep(0.02)
+        assert not server.watched
+        stuck.close()
 
 
 def test_view_draws_somebody_and_nobody():
