@@ -23,7 +23,7 @@ MAX_READ_ERRORS = 64  # in a row; a file that is cut off may fail once for every
 
 
 def open_container(path: Path) -> InputContainer:
-    """Opens a local media file; every failure is one `Pose3dError`."""
+    """Opens a media file, local or a path of a store; every failure is one `Pose3dError`."""
     try:
         if path.is_dir():
             raise Pose3dError(f"{path} is a folder: give a video file")
@@ -33,7 +33,7 @@ def open_container(path: Path) -> InputContainer:
             raise Pose3dError(f"{path} is empty (0 bytes)")
         # "file:" and the white list: a name with a colon is no URL, a play list opens no network.
         return av.open(
-            f"file:{path}",
+            f"file:{path}" if isinstance(path, Path) else path.open("rb"),
             container_options={"protocol_whitelist": "file"},
             metadata_errors="replace",
         )
@@ -141,7 +141,8 @@ class Source:
                 yield from self._decode(packet)
         yield from self._decode(None)
 
-    def _stamps_are_wrong(self) -> bool:
+    def stamps_are_wrong(self) -> bool:
+        """Whether the stamps of the file do not say when its frames are shown."""
         # AVI stores none; libavformat numbers its frames in decoding order.
         return self.container.format.name == "avi" and self.stream.codec_context.has_b_frames
 
@@ -155,7 +156,7 @@ class Source:
             return []
         for frame in frames:
             self.errors += frame.is_corrupt
-            if self._stamps_are_wrong():
+            if self.stamps_are_wrong():
                 frame.pts = None
         return frames
 

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from detectors2d.mediapipe import MediaPipePose
+from detectors2d.mediapipe import Keypoints, MediaPipePose
 from pipeline.compute import choose_device, choose_precision
-from pipeline.joints import coco_to_h36m
-from pipeline.people import choose_people, gather_tracks, link_tracks
 from pipeline.progress import Progress
+from pipeline.segments import Rule, Span
 from pipeline.settings import Settings
+from pipeline.sightings import (
+    NOBODY,
+    Collector,
+    Detections,
+    Sight,
+    Sightings,
+    in_h36m,
+    see_in_segments,
+    who_is_who,
+)
+from pipeline.sightings import Person as Person  # of whom ``Detections`` are
 from pipeline.tracker import Tracker
 from pipeline.video import Frame, VideoInfo, VideoReader, prefetch
 from weights import download, store
@@ -32,6 +43,12 @@ if TYPE_CHECKING:
 ADVISED = "hrnet-w48-256x192 rtmdet-m-person"
 # Frames whose people go through the networks together.
 FRAMES_AT_ONCE = 8
+# MediaPipe looks for its person anew at every multiple of so many seconds, for so long before.
+LOOK_AGAIN_S, LOOK_S = 60.0, 2.0
+# Two that follow the same person differ by less than this share of the person's size.
+AGREE = 0.02
+# After so many looks, or so long, it makes no difference any more to a ``Tracker`` what was before.
+FOLLOW_LOOKS, FOLLOW_S = 24, 36.0
 # Public weights in the order in which "auto" takes them.
 PEOPLE_BEST_FIRST = (
     "rtmdet-m-person",
@@ -41,33 +58,6 @@ PEOPLE_BEST_FIRST = (
     "rtmdet-nano-person",
 )
 BEST_FIRST = ("hrnet-w48-384x288", "hrnet-w48-256x192", "hrnet-w32-384x288", "hrnet-w32-256x192")
-
-
-@dataclass(frozen=True)
-class Person:
-    """One person over all F frames. keypoints (F, 17, 2) px, NaN where not found; scores (F, 17).
-
-    The joints' order is that of the function that made it: COCO's or Human3.6M's.
-    """
-
-    id: int
-    keypoints: np.ndarray
-    scores: np.ndarray
-
-
-@dataclass(frozen=True)
-class Detections:
-    """What the first pass found: all that lifting needs to know of a video.
-
-    time_s (F,); size of the upright picture, px; weights are those of the networks, by their task.
-    """
-
-    time_s: np.ndarray
-    people: list[Person]
-    size: tuple[int, int]
-    frame_rate: Fraction
-    weights: dict[str, dict[str, str]]
-    warnings: list[str]
 
 
 def detect(
@@ -80,12 +70,7 @@ def detect(
 
     ``top_down`` is what ``open_top_down`` gives, from callers who keep it for several videos.
     """
-    found = detect_coco(reader, settings, progress, top_down)
-    people = []
-    for person in found.people:
-        keypoints, scores = coco_to_h36m(person.keypoints, person.scores)
-        people.append(Person(person.id, keypoints, scores))
-    return replace(found, people=people)
+    return in_h36m(detect_coco(reader, settings, progress, top_down))
 
 
 def detect_coco(
@@ -95,30 +80,110 @@ def detect_coco(
     top_down: tuple[TopDown | MMPose, People] | None = None,
 ) -> Detections:
     """``detect`` with COCO's 17 joints, as the detectors give them."""
+    return who_is_who(see(reader, settings, progress, top_down), settings)
+
+
+def see(
+    reader: VideoReader,
+    settings: Settings,
+    progress: Progress,
+    top_down: tuple[TopDown | MMPose, People] | None = None,
+    span: Span | None = None,
+) -> Sightings:
+    """All people in all frames, joints in COCO's order.
+
+    ``span``: a segment of a video; the reader begins at its ``warm_s``, and goes on beyond its end
+    for as long as it depends on the segment what is seen there.
+    """
     pose2d = check_pose2d(settings)
+    total = expected_frames(reader.info, settings) if span is None else span.frames
+    progress.stage("2D keypoints", total)
+    start_s = -math.inf if span is None or span.start_s is None else span.start_s
+    until_s = math.inf if span is None or span.end_s is None else span.end_s
+    collected, began_s = Collector(), [start_s]
+    with closing(prefetch(reader)) as frames:
+        if pose2d == "mediapipe":
+            sights = _follow_one(frames, until_s, began_s)
+            weights = {"pose2d": {"name": "mediapipe"}}
+        else:
+            network, detector = top_down or open_top_down(pose2d, settings)
+            sights = _see_all(frames, network, detector, settings.det_every)
+            weights = {
+                "pose2d": _identity(network, pose2d),
+                "people": _identity(detector, choose_detector(settings)),
+            }
+        for sight in sights:
+            if sight.time_s >= start_s:
+                collected.add(sight)
+                progress.advance()
     if pose2d == "mediapipe":
-        time_s, people = _follow_one(reader, settings, progress)
-        weights = {"pose2d": {"name": "mediapipe"}}
+        ended_s = began_s.pop() if began_s[-1] >= until_s else None
     else:
-        network, detector = top_down or open_top_down(pose2d, settings)
-        time_s, people = _follow_all(reader, network, detector, settings, progress)
-        weights = {
-            "pose2d": _identity(network, pose2d),
-            "people": _identity(detector, choose_detector(settings)),
-        }
-    if not len(time_s):
-        raise Pose3dError(f"{reader.info.path}: no frame could be decoded in the chosen range")
-    if not people:
-        absent = np.full((len(time_s), 17, 2), np.nan, np.float32)
-        people = [Person(1, absent, np.zeros(absent.shape[:2], np.float32))]
+        ended_s = until_s if until_s < math.inf else None
     warnings = [in_unicode(reader.warning)] if reader.warning else []
+    if reader.decode_errors and not warnings:
+        warnings.append("there are faults in it")  # of a segment that was not read to its end
     if settings.people == "all" and weights.get("people", {}).get("name") == "mediapipe":
         warnings.append(
             "MediaPipe found the people, of whom it finds one; for all: pose3d weights fetch "
             + ADVISED.split()[1]
         )
     info = reader.info
-    return Detections(time_s, people, (info.width, info.height), info.frame_rate, weights, warnings)
+    return Sightings(
+        **collected.arrays(),
+        began_s=tuple(began_s),
+        ended_s=ended_s,
+        size=(info.width, info.height),
+        frame_rate=info.frame_rate,
+        weights=weights,
+        warnings=warnings,
+    )
+
+
+def see_segment(
+    path: Path,
+    span: Span,
+    settings: Settings,
+    progress: Progress,
+    top_down: tuple[TopDown | MMPose, People] | None = None,
+) -> Sightings:
+    """``see`` for a segment of a video, of those that ``cutting_rule`` allows."""
+    goes_on = check_pose2d(settings) == "mediapipe"
+    reader = VideoReader(path, span.warm_s, settings.end if goes_on else span.end_s)
+    return see(reader, settings, progress, top_down, span)
+
+
+def detect_in_segments(
+    path: Path,
+    spans: Sequence[Span],
+    parts: Iterable[Sightings],
+    settings: Settings,
+    progress: Progress,
+) -> Detections:
+    """``detect``, of what was seen in the segments of a video."""
+
+    def again(span: Span) -> Sightings:
+        warm_s = max(settings.start or 0.0, span.start_s - LOOK_S)
+        return see_segment(path, replace(span, warm_s=warm_s), settings, progress)
+
+    return in_h36m(who_is_who(see_in_segments(spans, parts, again), settings))
+
+
+def cutting_rule(settings: Settings) -> Rule | None:
+    """Where ``see`` can begin in the middle of a video, and see what it would have seen.
+
+    None: nowhere, because what it sees depends on all that was before.
+    """
+    if check_pose2d(settings) == "mediapipe":
+        return Rule(seconds=LOOK_AGAIN_S, warm_s=LOOK_S)
+    kind = choose_detector(settings).partition(":")[0]
+    if kind in ("mediapipe", "boxes"):  # follows one person; counts the frames
+        return None
+    # The same frames go through the networks together.
+    every = settings.det_every
+    if every == 1:
+        return Rule(FRAMES_AT_ONCE)
+    return Rule(every, warm_s=FOLLOW_S, warm_frames=FOLLOW_LOOKS * every)
 
 
 def choose_pose2d(settings: Settings) -> tuple[str, str]:
@@ -164,23 +229,59 @@ def check_pose2d(settings: Settings) -> str:
     return pose2d
 
 
-def _follow_one(
-    reader: VideoReader, settings: Settings, progress: Progress
-) -> tuple[np.ndarray, list[Person]]:
-    """MediaPipe follows one person, whomever it finds first."""
-    progress.stage("2D keypoints", expected_frames(reader.info, settings))
-    times, keypoints, scores = [], [], []
-    absent = np.full((17, 2), np.nan, np.float32), np.zeros(17, np.float32)
-    with MediaPipePose() as detector, closing(prefetch(reader)) as frames:
-        for frame in frames:
-            found = detector.detect(frame.image)
-            points, score = (found.keypoints, found.scores) if found else absent
-            times.append(frame.time_s)
-            keypoints.append(points)
-            scores.append(score)
-            progress.advance()
-    people = [Person(1, np.stack(keypoints), np.stack(scores))] if times else []
-    return np.array(times), people
+def _follow_one(frames: Iterator[Frame], until_s: float, began_s: list[float]) -> Iterator[Sight]:
+    """MediaPipe follows one person, whomever it finds first.
+
+    What it sees depends on all that it has seen: two that begin at different frames never agree to
+    the last millimetre. So that the present does not hang on the whole past, a second one begins
+    to look shortly before every full minute, and takes over if both see the same person, or none.
+    Such moments, at which a video can be cut, are added to ``began_s``. The first one from
+    ``until_s`` on is the end.
+    """
+    first = next(frames, None)
+    if first is None:
+        return
+    due_s = 0.0
+    while due_s <= max(first.time_s, began_s[-1]):
+        due_s += LOOK_AGAIN_S
+    with ExitStack() as stack:
+        old = stack.enter_context(MediaPipePose())
+        new = None
+        for frame in chain([first], frames):
+            found = old.detect(frame.image)
+            if frame.time_s >= due_s - LOOK_S:
+                new = new or stack.enter_context(MediaPipePose())
+                other = new.detect(frame.image)
+                if frame.time_s >= due_s:
+                    if _same(found, other):
+                        began_s.append(due_s)
+                        if due_s >= until_s:
+                            return
+                        found, old, new = other, new, old
+                    new.close()
+                    new = None
+                    while due_s <= frame.time_s:
+                        due_s += LOOK_AGAIN_S
+            if found is None:
+                yield Sight(frame.time_s, *NOBODY)
+            else:
+                yield Sight(
+                    frame.time_s,
+                    np.ones(1, int),
+                    np.full((1, 4), np.nan, np.float32),
+                    np.full(1, np.nan, np.float32),
+                    found.keypoints[None],
+                    found.scores[None],
+                )
+
+
+def _same(one: Keypoints | None, other: Keypoints | None) -> bool:
+    """Whether two see the same person in a picture, or both nobody."""
+    if one is None or other is None:
+        return one is other
+    apart = np.linalg.norm(one.keypoints - other.keypoints, axis=-1)
+    weight = one.scores + 1e-6
+    return bool((apart * weight).sum() < AGREE * weight.sum() * np.ptp(one.keypoints, axis=0).max())
 
 
 def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown | MMPose, People]:
@@ -244,39 +345,20 @@ def choose_detector(settings: Settings) -> str:
     return next(here, "mediapipe")
 
 
-def _follow_all(
-    reader: VideoReader,
-    network: TopDown | MMPose,
-    detector: People,
-    settings: Settings,
-    progress: Progress,
-) -> tuple[np.ndarray, list[Person]]:
-    """Everybody whom the detector finds, by number over time; of them those that are wanted."""
-    progress.stage("2D keypoints", expected_frames(reader.info, settings))
-    tracker, times = Tracker(), []
-    # Of every detection: its frame, person, box, joints, their scores.
-    rows: list[tuple[int, int, np.ndarray, np.ndarray, np.ndarray]] = []
-    with closing(prefetch(reader)) as frames:
-        for chunk, boxes, known in _with_boxes(frames, detector, tracker, settings.det_every):
-            joints = network.estimate([frame.image for frame in chunk], [b for b, _ in boxes])
-            for frame, (found, sure), (points, scores) in zip(chunk, boxes, joints, strict=True):
-                ids = known
-                if ids is None:
-                    ids = tracker.update(frame.time_s, found, sure, points, scores)
-                times.append(frame.time_s)
-                rows += zip([frame.index] * len(ids), ids, found, points, scores, strict=True)
-                progress.advance()
-    time_s = np.array(times)
-    if not rows:
-        return time_s, []
-    tracks = link_tracks(gather_tracks(*map(np.array, zip(*rows, strict=True))), time_s)
-    people = []
-    for track in choose_people(tracks, time_s, settings.people, settings.min_track):
-        keypoints = np.full((len(time_s), 17, 2), np.nan, np.float32)
-        scores = np.zeros((len(time_s), 17), np.float32)
-        keypoints[track.frames], scores[track.frames] = track.keypoints, track.scores
-        people.append(Person(track.id, keypoints, scores))
-    return time_s, people
+def _see_all(
+    frames: Iterator[Frame], network: TopDown | MMPose, detector: People, every: int
+) -> Iterator[Sight]:
+    """Everybody whom the detector finds."""
+    tracker = Tracker()
+    for chunk, boxes, known in _with_boxes(frames, detector, tracker, every):
+        joints = network.estimate([frame.image for frame in chunk], [b for b, _ in boxes])
+        for frame, (found, sure), (points, scores) in zip(chunk, boxes, joints, strict=True):
+            ids = known
+            if every == 1:  # who they are is asked later, and only then
+                ids = np.full(len(found), -1)
+            elif ids is None:
+                ids = tracker.update(frame.time_s, found, sure, points, scores)
+            yield Sight(frame.time_s, ids, found, sure, points, scores)
 
 
 def _with_boxes(

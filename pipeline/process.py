@@ -28,7 +28,7 @@ from pipeline.settings import Settings
 from pipeline.sides import repair_sides
 from pipeline.smoothing import remove_outliers, smooth
 from pipeline.tracking import split_at_jumps
-from pipeline.uncertainty import signs_of_doubt, uncertainty
+from pipeline.uncertainty import expected_errors
 from pipeline.video import VideoReader
 from pipeline.world import World, estimate_world, root_path, usual_step
 from weights.errors import Pose3dError
@@ -188,17 +188,14 @@ def lift_people(
         for place, track in enumerate(tracks)
     ]
     unsure = [
-        uncertainty(
-            signs_of_doubt(
-                joints3d[:, place],
-                track.keypoints,
-                roots[place],
-                doubt[:, place],
-                focal,
-                size,
-                settings.causal,
-            ),
-            ~np.isfinite(track.keypoints).all(axis=-1),
+        expected_errors(
+            joints3d[:, place],
+            track.keypoints,
+            roots[place],
+            doubt[:, place],
+            focal,
+            size,
+            settings.causal,
             lifter.weights_identity["name"],
         )
         for place, track in enumerate(tracks)

@@ -125,8 +125,6 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
     steps = np.diff(time_s, prepend=time_s[0])
     own_cost = _state_costs(joints, scores, np.minimum(steps, _MAX_STEP_S))
     noise = _noise(joints, scores)
-    # Everything as it stands and with the sides exchanged: (F, 2, limbs, side, joint, ...).
-    joints, noise = (np.stack([each, each[:, :, ::-1]], axis=1) for each in (joints, noise))
     changed = _STATES[:, None] ^ _STATES
     switch = _EXCHANGE[changed[..., 0], changed[..., 1]]  # (from, to)
     limbs = np.arange(2)
@@ -138,11 +136,13 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
     cost = np.zeros(4)
     came_from = np.zeros((len(joints), 4), int)
     for frame, step in enumerate(steps):
+        # As they stand and with the sides exchanged: (2, limbs, side, joint, ...).
+        places, doubts = (np.stack([each, each[:, ::-1]]) for each in (joints[frame], noise[frame]))
         position, velocity, pp, pv, vv = _predict(position, velocity, pp, pv, vv, step)
-        offset = joints[frame] - position[:, None]  # (from, exchanged, limbs, side, joint, 2)
+        offset = places - position[:, None]  # (from, exchanged, limbs, side, joint, 2)
         seen = np.isfinite(offset).all(-1)
         offset[~seen] = 0
-        variance = pp[:, None] + noise[frame]
+        variance = pp[:, None] + doubts
         distance = (offset**2).sum(-1) / variance
         unlikely = (_TAIL / 2 + 1) * np.log1p(distance / _TAIL) + np.log(variance)
         unlikely = np.where(seen, unlikely, 0).sum((-1, -2))  # (from, exchanged, limbs)
@@ -154,7 +154,7 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
         # Student's t takes for noisier ones, move them less.
         chosen = best[:, None], _STATES, limbs
         gain = (_TAIL + 2) / (_TAIL + distance[chosen])
-        gain = np.where(seen[chosen], 1 / (pp[best] + noise[frame][_STATES, limbs] / gain), 0)
+        gain = np.where(seen[chosen], 1 / (pp[best] + doubts[_STATES, limbs] / gain), 0)
         pp, pv, vv = pp[best], pv[best], vv[best]
         position = position[best] + (pp * gain)[..., None] * offset[chosen]
         velocity = velocity[best] + (pv * gain)[..., None] * offset[chosen]

@@ -19,6 +19,8 @@ SAVGOL_S = 0.25
 ONE_EURO_LEAST_HZ, ONE_EURO_SLOPE, ONE_EURO_SPEED_HZ = 3.0, 12.0, 1.0
 # Hampel: frames on each side, and how many (robust) standard deviations are an outlier.
 HAMPEL_REACH, HAMPEL_LIMIT = 3, 4.0
+# Numbers that are filtered at once: those of five minutes.
+BLOCK = 1 << 19
 # Stamps that jitter by less than this share of a step count as even.
 EVEN = 0.2
 
@@ -43,20 +45,26 @@ def smooth(values: np.ndarray, time_s: np.ndarray, method: str) -> np.ndarray:
     values = np.asarray(values)
     if method == "none" or len(values) < 4 or not time_s[-1] > time_s[0]:
         return values
-    flat = values.reshape(len(values), -1).astype(np.float64)
+    flat = values.reshape(len(values), -1)
     if method == "one-euro":
-        smoothed = _one_euro(flat, time_s)
-    else:
-        grid = _even_grid(time_s)
-        even = flat if grid is None else CubicSpline(_increasing(time_s), flat)(grid)
-        step = float(np.median(np.diff(time_s))) if grid is None else grid[1] - grid[0]
-        if method == "savgol":
-            smoothed = _savgol(even, step)
-        else:
-            smoothed = _butterworth(even, step, cutoff or BUTTERWORTH_HZ)
+        return _one_euro(flat.astype(np.float64), time_s).reshape(values.shape).astype(values.dtype)
+    smoothed = np.empty_like(flat)
+    grid = _even_grid(time_s)
+    step = float(np.median(np.diff(time_s))) if grid is None else grid[1] - grid[0]
+    # Of hours, some columns after the other: every step of a filter is another copy.
+    width = max(1, BLOCK // len(flat))
+    for first in range(0, flat.shape[1], width):
+        even = flat[:, first : first + width].astype(np.float64)
         if grid is not None:
-            smoothed = CubicSpline(grid, smoothed)(_increasing(time_s))
-    return smoothed.reshape(values.shape).astype(values.dtype)
+            even = CubicSpline(_increasing(time_s), even)(grid)
+        if method == "savgol":
+            even = _savgol(even, step)
+        else:
+            even = _butterworth(even, step, cutoff or BUTTERWORTH_HZ)
+        if grid is not None:
+            even = CubicSpline(grid, even)(_increasing(time_s))
+        smoothed[:, first : first + width] = even
+    return smoothed.reshape(values.shape)
 
 
 def remove_outliers(points: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ LEAST_SIGN, LEAST_ERROR = 0.001, 0.005
 # Of a joint that was not seen in 2D at all: as measured on the demo clips, 0.1 to 0.19 m.
 UNSEEN = 0.17
 MOST = 1.0
+BLOCK = 1 << 12  # frames whose signs are held at once
 
 
 def signs_of_doubt(
@@ -34,6 +35,7 @@ def signs_of_doubt(
     focal: float,
     size: tuple[int, int],
     causal: bool = False,
+    usual: np.ndarray | None = None,
 ) -> np.ndarray:
     """What speaks against each joint of one person.
 
@@ -45,6 +47,7 @@ def signs_of_doubt(
     doubt : (F, 17, 2) metres, of ``lifting.Lifted``
     focal, size : of the camera, px
     causal : only what is known at each frame; bones' usual lengths are known at the end
+    usual : (17,) of ``usual_bones``, of frames that are a part of a video; None: these are all
 
     Returns
     -------
@@ -54,14 +57,54 @@ def signs_of_doubt(
     depth = np.maximum(placed[..., 2], 0.1)
     projected = focal * placed[..., :2] / depth[..., None] + np.array(size) / 2
     off = np.linalg.norm(projected - keypoints2d, axis=-1) * depth / focal
-    bones = np.linalg.norm(joints3d - joints3d[:, list(PARENTS)], axis=-1).astype(np.float64)
-    bones[:, HIP] = np.nan
-    seen = np.isfinite(bones).any(axis=0)
-    usual = np.full(17, np.nan)
-    if not causal and seen.any():
-        usual[seen] = np.nanmedian(bones[:, seen], axis=0)
+    bones = _bones(joints3d).astype(np.float64)
+    if usual is None:
+        usual = usual_bones(joints3d, causal)
     change = np.abs(np.log(np.maximum(bones, 1e-3) / np.maximum(usual, 1e-3)))
     return np.concatenate([doubt, off[..., None], change[..., None]], axis=-1)
+
+
+def usual_bones(joints3d: np.ndarray, causal: bool = False) -> np.ndarray:
+    """(17,) metres: usual lengths of one person's bones; NaN if unknown, and all if causal."""
+    usual = np.full(17, np.nan)
+    for joint in () if causal else range(17):
+        lengths = _bones(joints3d, joint).astype(np.float64)
+        if np.isfinite(lengths).any():
+            usual[joint] = np.nanmedian(lengths)
+    return usual
+
+
+def _bones(joints3d: np.ndarray, joint: int | slice = slice(None)) -> np.ndarray:
+    """(F, 17), or (F,) of one joint: metres from joints (F, 17, 3) to their parents."""
+    lengths = np.linalg.norm(joints3d[:, joint] - joints3d[:, np.array(PARENTS)[joint]], axis=-1)
+    if joint == HIP:
+        lengths[:] = np.nan
+    elif isinstance(joint, slice):
+        lengths[:, HIP] = np.nan
+    return lengths
+
+
+def expected_errors(
+    joints3d: np.ndarray,
+    keypoints2d: np.ndarray,
+    root: np.ndarray,
+    doubt: np.ndarray,
+    focal: float,
+    size: tuple[int, int],
+    causal: bool,
+    lifter: str,
+) -> np.ndarray:
+    """(F, 17) float32 metres: ``uncertainty`` by the ``signs_of_doubt`` of these."""
+    usual = usual_bones(joints3d, causal)
+    errors = np.empty(joints3d.shape[:2], np.float32)
+    for first in range(0, len(errors), BLOCK):  # signs take much more room than what they say
+        part = slice(first, first + BLOCK)
+        signs = signs_of_doubt(
+            joints3d[part], keypoints2d[part], root[part], doubt[part], focal, size, causal, usual
+        )
+        unseen = ~np.isfinite(keypoints2d[part]).all(axis=-1)
+        errors[part] = uncertainty(signs, unseen, lifter)
+    return errors
 
 
 def uncertainty(signs: np.ndarray, unseen: np.ndarray, lifter: str) -> np.ndarray:

@@ -77,7 +77,8 @@ class VideoReader:
     those of the file, `Frame.index` counts the frames of the range from 0. Every iteration reads
     anew, in constant memory. As a context manager it closes the file of an iteration left early.
 
-    info: `VideoInfo`. After an iteration: `truncated` (the file ends before its header says),
+    info: `VideoInfo`. origin: the stamp of time 0; has_stamps: whether the file has any.
+    After an iteration: `truncated` (the file ends before its header says),
     `decode_errors` (damaged places, passed over), `warning` (both in one line, or None).
 
     Raises `Pose3dError` if there is nothing to read: no such file, not a video, only sound, no
@@ -108,8 +109,8 @@ class VideoReader:
 
     def _describe(self, source: Source, first: av.VideoFrame) -> None:
         stream = source.stream
-        self._has_stamps = first.pts is not None
-        self._origin = first.pts or 0
+        self.has_stamps = first.pts is not None
+        self.origin = first.pts or 0
         duration_s, self._duration_tolerance_s = source.duration_s()
         width, height = first.width, first.height
         aspect = stream.sample_aspect_ratio or Fraction(1)
@@ -165,24 +166,25 @@ class VideoReader:
             else:
                 self._finish(source, index, complete=True)
         finally:
+            self.decode_errors = source.errors
             source.container.close()
 
     def _open_at_start(self) -> tuple[Source, Iterator[tuple[float, av.VideoFrame]]]:
         source = Source(self._path)
         for early_s in (1, 15):  # seeking is inexact, and may land on the key frame after the stamp
             seek_s = self._start_s - early_s
-            if not self._has_stamps or seek_s <= 0:
+            if not self.has_stamps or seek_s <= 0:
                 break
-            stamp = self._origin + int(seek_s / source.stream.time_base)
+            stamp = self.origin + int(seek_s / source.stream.time_base)
             with suppress(av.FFmpegError, OSError, StopIteration):
                 source.container.seek(stamp, stream=source.stream)
-                timed_frames = source.timed_frames(self._origin)
+                timed_frames = source.timed_frames(self.origin)
                 first = next(timed_frames)
                 if first[0] <= self._start_s:
                     return source, chain([first], timed_frames)
             source.container.close()
             source = Source(self._path)
-        return source, source.timed_frames(self._origin)
+        return source, source.timed_frames(self.origin)
 
     def _finish(self, source: Source, count: int, complete: bool) -> None:
         """Checks and words what was read; `complete`: up to the end of the file."""
@@ -195,7 +197,6 @@ class VideoReader:
             )
         missing_s = duration - source.end_s
         self.truncated = complete and (source.cut_off or missing_s > self._duration_tolerance_s)
-        self.decode_errors = source.errors
         if self.truncated:
             expected = f" of {duration:.2f} s" if duration else ""
             self.warning = (
@@ -264,8 +265,7 @@ class VideoWriter:
         self._audio_range = audio_start_s, audio_end_s
         self._options = {"preset": preset, "crf": str(crf)}
         self._temporary = self._path.with_name(f".pose3d-{uuid.uuid4().hex[:12]}.part.mp4")
-        self._container = None
-        self._sound = None
+        self._container = self._sound = None
 
     def __enter__(self) -> "VideoWriter":
         try:
@@ -286,8 +286,14 @@ class VideoWriter:
         name = f"file:{self._temporary}"
         self._container = av.open(name, "w", format="mp4", container_options=options)
         self._container.metadata["comment"] = MADE_BY
+        self._stream = self._add_stream()
+        if self._audio is not None:
+            self._sound = open_soundtrack(self._audio, self._container, *self._audio_range)
+        self._container.start_encoding()
+
+    def _add_stream(self) -> av.VideoStream:
         height, width, _ = self._shape
-        self._stream = self._container.add_stream(
+        stream = self._container.add_stream(
             "libx264",
             rate=self._rate,
             options=self._options,
@@ -295,13 +301,11 @@ class VideoWriter:
             height=height + height % 2,
             time_base=Fraction(1, self._ticks_per_s),
         )
-        self._stream.pix_fmt = "yuv420p"
-        codec = self._stream.codec_context
+        stream.pix_fmt = "yuv420p"
+        codec = stream.codec_context
         codec.color_range = LIMITED_RANGE
         codec.colorspace, codec.color_primaries, codec.color_trc = BT601, BT709, BT709
-        if self._audio is not None:
-            self._sound = open_soundtrack(self._audio, self._container, *self._audio_range)
-        self._container.start_encoding()
+        return stream
 
     def write(self, image: np.ndarray, time_s: float) -> None:
         """Adds a picture, (H, W, 3) uint8 RGB, shown `time_s` after the start of the file."""
@@ -332,14 +336,17 @@ class VideoWriter:
         try:
             if error_type is None:
                 with writing_failures(self._path):
+                    self._flush()
                     self._finish()
         finally:
             self._discard()
 
-    def _finish(self) -> None:
+    def _flush(self) -> None:
         if self._last_tick < 0:
             raise Pose3dError(f"{self._path} was not written: there was no picture to put in it")
         self._container.mux(self._stream.encode(None))
+
+    def _finish(self) -> None:
         if self._sound is not None:
             self._sound.write_until(self._last_tick / self._ticks_per_s + float(1 / self._rate))
         self._container.close()

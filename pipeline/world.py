@@ -44,6 +44,7 @@ LEVEL_DOUBT, CONTACT_DOUBT = math.radians(10), 0.14
 # Contacts further from the plane than this, in metres, count less and less.
 CONTACT_REACH = 0.15
 PASSES = 3
+BLOCK = 1 << 12  # frames whose equations are held at once
 
 
 def usual_step(time_s: np.ndarray, frame_rate: Fraction) -> float:
@@ -83,6 +84,36 @@ def root_path(
     -------
     (F, 3) float32 metres, camera axes; NaN where absent.
     """
+    count = len(joints3d)
+    depth, seen, rays = np.empty(count), np.empty(count, bool), np.empty((count, 2))
+    for first in range(0, count, BLOCK):  # equations are much larger than what they say
+        part = slice(first, first + BLOCK)
+        depth[part], seen[part], rays[part] = _depths(
+            joints3d[part], keypoints2d[part], scores2d[part], focal, size
+        )
+    root = np.full((count, 3), np.nan, np.float32)
+    sigma = DEPTH_SMOOTHING_S / max(frame_step_s, 1e-3)
+    for start, stop in _uncut(segments(seen), cuts):
+        steady = np.clip(depth[start:stop], 0.3, 200)
+        if causal:
+            share = 1 / (1 + sigma)
+            past = [(1 - share) * steady[0]]
+            steady, _ = lfilter([share], [1, share - 1], steady, zi=past)
+        else:
+            steady = gaussian_filter1d(steady, sigma, mode="nearest")
+        root[start:stop, :2] = rays[start:stop] * steady[:, None]
+        root[start:stop, 2] = steady
+    return root
+
+
+def _depths(
+    joints3d: np.ndarray,
+    keypoints2d: np.ndarray,
+    scores2d: np.ndarray,
+    focal: float,
+    size: tuple[int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of every frame of ``root_path``: the hip's depth, whether there is one, and its ray (2,)."""
     limbs = list(LIMB_JOINTS)
     rays = (keypoints2d - np.array(size) / 2) / focal
     x, y, z = np.moveaxis(joints3d[:, limbs].astype(np.float64), -1, 0)
@@ -99,19 +130,7 @@ def root_path(
     right = np.einsum("fki,fk,fk->fi", system, weight, known)
     depth = np.linalg.solve(normal, right[..., None])[:, 2, 0]
     seen = np.isfinite(joints3d).all(axis=(1, 2)) & np.isfinite(rays[:, HIP]).all(axis=-1)
-    root = np.full((len(joints3d), 3), np.nan, np.float32)
-    sigma = DEPTH_SMOOTHING_S / max(frame_step_s, 1e-3)
-    for start, stop in _uncut(segments(seen), cuts):
-        steady = np.clip(depth[start:stop], 0.3, 200)
-        if causal:
-            share = 1 / (1 + sigma)
-            past = [(1 - share) * steady[0]]
-            steady, _ = lfilter([share], [1, share - 1], steady, zi=past)
-        else:
-            steady = gaussian_filter1d(steady, sigma, mode="nearest")
-        root[start:stop, :2] = rays[start:stop, HIP] * steady[:, None]
-        root[start:stop, 2] = steady
-    return root
+    return depth, seen, rays[:, HIP]
 
 
 @dataclass(frozen=True)

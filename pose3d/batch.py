@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +18,7 @@ from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
     from pipeline.batch.recipe import Recipe
+    from pipeline.batch.workers import Crew
 
 
 def batch(
@@ -27,7 +30,10 @@ def batch(
             show_default=False,
         ),
     ],
-    output: options.Output = Path("."),
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="Folder for the files that are written, or s3://..."),
+    ] = ".",
     recursive: Annotated[
         bool, typer.Option("--recursive", "-r", help="Look into the folders in folders as well.")
     ] = False,
@@ -51,6 +57,13 @@ def batch(
             help="Only part I (from 1) of N, beside the others: for the tasks of a cluster's job.",
         ),
     ] = None,
+    segment: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            help="Cut longer videos into segments of about so many seconds, for several workers.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -63,6 +76,17 @@ def batch(
     gpus: Annotated[
         str | None,
         typer.Option(metavar="0,1,...", help="GPUs to use. [dim]\\[default: all][/dim]"),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="Who works: this machine, or a Ray cluster.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT",
+            help="Of the Ray cluster. [dim]\\[default: $RAY_ADDRESS, else one started here][/dim]",
+            show_default=False,
+        ),
     ] = None,
     lifter: options.Lifter = None,
     people: options.People = None,
@@ -110,6 +134,7 @@ def batch(
     settings = make_settings(config, **{name: given[name] for name in Settings.names()})
     part = _shard(shard)
     cards = _gpus(gpus, settings)
+    _check_engine(engine, address, gpus)
     if from_stage not in (None, "detect", "lift", "render"):
         raise Pose3dError(f"--from-stage must be detect, lift or render, not {from_stage!r}")
     if from_stage == "render" and not settings.render:
@@ -119,13 +144,14 @@ def batch(
     from pipeline.batch.find import find_videos
     from pipeline.batch.manifest import Manifest
     from pipeline.batch.recipe import recipe_of
-    from pipeline.batch.resources import cores
     from pipeline.batch.run import run_batch
     from pipeline.batch.tasks import Summary, tasks_of
     from pipeline.batch.tasks import dry_run as plans_of
-    from pipeline.batch.workers import LocalCrew
+    from pipeline.detection import cutting_rule
+    from pipeline.segments import Cutter, check_seconds
     from pose3d.batch_view import BatchView, print_plan, print_summary
 
+    check_seconds(segment)
     manifest = Manifest(output)
     found = find_videos(sources, recursive, manifest.knows, manifest.outputs())
     recipe = recipe_of(settings)
@@ -133,14 +159,20 @@ def batch(
         tasks = tasks_of(found.videos, manifest, part)
         print_plan(found, plans_of(tasks, manifest, settings, recipe, from_stage, limit))
         return
-    devices = _devices(settings, recipe, cards, workers)[: len(found.videos)]
+    cut = None
+    if segment is not None:
+        cut = Cutter(segment, cutting_rule(settings), settings.start, settings.end)
+    most = len(found.videos) if cut is None else sys.maxsize
     summary = Summary()
     try:
-        with BatchView(quiet) as view:
+        with (
+            _crew(engine, address, settings, recipe, cards, workers, most) as crew,
+            BatchView(quiet) as view,
+        ):
             run_batch(
                 found.videos,
                 manifest,
-                LocalCrew(devices, threads=max(1, cores() // len(devices))),
+                crew,
                 recipe,
                 view,
                 summary,
@@ -148,6 +180,7 @@ def batch(
                 shard=part,
                 limit=limit,
                 from_stage=from_stage,
+                cut=cut,
             )
     finally:
         # Ctrl-C included.
@@ -176,8 +209,44 @@ def _gpus(text: str | None, settings: Settings) -> list[int]:
     return [int(number) for number in text.split(",")]
 
 
+def _check_engine(engine: str, address: str | None, gpus: str | None) -> None:
+    if engine not in ("local", "ray"):
+        raise Pose3dError(f"--engine must be local or ray, not {engine!r}")
+    if engine == "local" and address is not None:
+        raise Pose3dError("--address is that of a Ray cluster: give --engine ray as well")
+    if engine == "ray" and gpus is not None:
+        raise Pose3dError("--gpus is for this machine; Ray gives GPUs out itself: leave it out")
+
+
+@contextmanager
+def _crew(
+    engine: str,
+    address: str | None,
+    settings: Settings,
+    recipe: Recipe,
+    gpus: list[int],
+    workers: int | None,
+    most: int,
+) -> Iterator[Crew]:
+    """Who does the work, so many at most."""
+    mediapipe = recipe.detect["pose2d"][0] == "mediapipe"
+    if engine == "ray":
+        from pipeline.batch.ray_crew import RayCrew, connected, has_gpus
+
+        with connected(address):
+            auto = settings.device == "auto" and not mediapipe and has_gpus()
+            gpu = auto or settings.device.startswith("cuda")
+            yield RayCrew(settings, gpu, workers, most)
+        return
+    from pipeline.batch.resources import cores
+    from pipeline.batch.workers import LocalCrew
+
+    devices = _devices(settings, gpus, mediapipe, workers)[:most]
+    yield LocalCrew(devices, threads=max(1, cores() // len(devices)))
+
+
 def _devices(
-    settings: Settings, recipe: Recipe, gpus: list[int], workers: int | None
+    settings: Settings, gpus: list[int], mediapipe: bool, workers: int | None
 ) -> list[Settings]:
     """The settings of every worker."""
     import torch
@@ -190,6 +259,5 @@ def _devices(
     names = [f"cuda:{number}" for number in gpus] or [settings.device]
     on_gpus = [name for name in names if choose_device(name).type == "cuda"]
     # MediaPipe's share of the work is on the CPU, and the largest.
-    mediapipe = recipe.detect["pose2d"][0] == "mediapipe"
     count = workers or default_workers(0 if mediapipe else len(on_gpus))
     return [replace(settings, device=names[slot % len(names)]) for slot in range(count)]

@@ -29,7 +29,7 @@ class BatchView:
             disable=quiet or not terminal.errors.is_terminal,
         )
         self._all: TaskID | None = None
-        self._rows: dict[int, TaskID] = {}
+        self._rows: dict[int, tuple[TaskID, str]] = {}
         self._counts = {"done": 0, "skipped": 0, "failed": 0}
         self._total = 0
 
@@ -45,21 +45,22 @@ class BatchView:
         self._all = self._bars.add_task("videos", total=total, note="")
 
     def work(self, slot: int, task: Task, stage: str, done: int, total: int | None) -> None:
-        if slot not in self._rows:
-            self._rows[slot] = self._bars.add_task("", note="")
+        row, _ = self._rows.get(slot) or (self._bars.add_task("", note=""), "")
+        self._rows[slot] = row, task.name
         name = task.video.shown
         name = name if len(name) <= 32 else f"...{name[-29:]}"
-        self._bars.update(
-            self._rows[slot], description=f"  {name}", completed=done, total=total, note=stage
-        )
+        self._bars.update(row, description=f"  {name}", completed=done, total=total, note=stage)
 
     def end(self, slot: int | None, outcome: Outcome) -> None:
         self._counts[outcome.state] += 1
         ended = sum(self._counts.values())
         told = ", ".join(f"{count} {state}" for state, count in self._counts.items() if count)
         self._bars.update(self._all, completed=ended, note=told)
-        if slot in self._rows:
-            self._bars.remove_task(self._rows.pop(slot))
+        # Several workers may have been at it.
+        for other, (row, name) in list(self._rows.items()):
+            if name == outcome.task.name:
+                self._bars.remove_task(row)
+                del self._rows[other]
         if self._quiet or outcome.state == "skipped":
             return
         line = f"[{ended}/{self._total}] {outcome.task.video.shown}: "

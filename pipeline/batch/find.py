@@ -7,8 +7,10 @@ import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
+from pipeline.batch.storage import StoredPath, is_url, place
 from pipeline.containers import Source
 from pipeline.video import MADE_BY
 from weights.errors import Pose3dError
@@ -27,12 +29,12 @@ LOOKING_AT_ONCE = 8
 class Video:
     """A file to work on.
 
-    path : absolute
+    path : absolute, or in a store
     place : its path below the common folder of all, parts joined by "/"
     fault : why it cannot be read; None if it can
     """
 
-    path: Path
+    path: Path | StoredPath
     place: str
     fault: str | None = None
 
@@ -63,6 +65,8 @@ def find_videos(
 ) -> Found:
     """The videos that folders, files, patterns (``*.mp4``) and lists (``.txt``) mean.
 
+    Each but a list may be in a store, as ``s3://bucket/folder``.
+
     A list has a name a line, below its own folder unless absolute; lines that begin with # say
     nothing. Files in folders are taken if a picture of them decodes, whatever their names; hidden
     ones, photos, and videos that pose3d rendered are not. Named files that do not decode, and
@@ -85,7 +89,7 @@ def find_videos(
             # What is named counts, wherever else it was found before.
             if candidate.named or candidate.path not in candidates:
                 candidates[candidate.path] = candidate
-    root = _common_folder([candidate.base for candidate in candidates.values()])
+    root = _common([candidate.base.parts for candidate in candidates.values()])
     files = list(candidates.values())
 
     def kind(candidate: _Candidate) -> str:
@@ -152,15 +156,18 @@ def plain_reason(error: object, path: Path) -> str:
 class _Candidate:
     """A file; base: the folder below which its place is told; named: not met in a folder."""
 
-    path: Path
-    base: Path
+    path: Path | StoredPath
+    base: Path | StoredPath
     named: bool
     fault: str | None = None
 
 
 def _gather(source: str, recursive: bool, listed: bool = False) -> Iterator[_Candidate]:
-    path = Path(os.path.abspath(source))
-    if path.is_dir():
+    source = source.removeprefix("file://")
+    path = place(source)
+    if isinstance(path, StoredPath):
+        yield from _in_store(path, recursive)
+    elif path.is_dir():
         yield from _in_folder(path, recursive)
     elif path.is_file() and path.suffix.lower() == ".txt" and not listed:
         yield from _in_list(path, recursive)
@@ -184,15 +191,37 @@ def _gather(source: str, recursive: bool, listed: bool = False) -> Iterator[_Can
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[_Candidate]:
     faults: list[OSError] = []
-    for place, folders, files in os.walk(folder, onerror=faults.append):
+    for inside, folders, files in os.walk(folder, onerror=faults.append):
         folders[:] = sorted(name for name in folders if recursive and not name.startswith("."))
         for name in sorted(files):
-            path = Path(place, name)
+            path = Path(inside, name)
             if not name.startswith(".") and path.is_file():
                 yield _Candidate(path, folder, False)
     for error in faults:
         path = Path(error.filename)
         yield _Candidate(path, folder, True, f"cannot be read ({error.strerror})")
+
+
+def _in_store(path: StoredPath, recursive: bool) -> Iterator[_Candidate]:
+    if path.is_file():
+        yield _Candidate(path, path.parent, True)
+    elif glob.has_magic(path.url):
+        depth = next(n for n, part in enumerate(path.parts) if glob.has_magic(part))
+        folder = StoredPath("/".join(path.parts[:depth]))
+        matches = _not_hidden(folder, folder.glob("/".join(path.parts[depth:])))
+        if not matches:
+            raise Pose3dError(f"no file matches {path}")
+        yield from (_Candidate(match, match.parent, False) for match in matches)
+    elif path.is_dir():
+        for each in _not_hidden(path, path.files(recursive)):
+            yield _Candidate(each, path, False)
+    else:
+        raise Pose3dError(f"no such file or folder: {path}")
+
+
+def _not_hidden(folder: StoredPath, paths: list[StoredPath]) -> list[StoredPath]:
+    depth = len(folder.parts)
+    return [path for path in paths if not any(part[:1] == "." for part in path.parts[depth:])]
 
 
 def _in_list(path: Path, recursive: bool) -> Iterator[_Candidate]:
@@ -203,21 +232,25 @@ def _in_list(path: Path, recursive: bool) -> Iterator[_Candidate]:
     lines = [line.strip() for line in text.splitlines()]
     names = [line for line in lines if line and not line.startswith("#")]
     # A text that is no list would be a heap of files that are not there.
-    if not any(glob.has_magic(name) or os.path.lexists(path.parent / name) for name in names):
+    if not any(
+        is_url(name) or glob.has_magic(name) or os.path.lexists(path.parent / name)
+        for name in names
+    ):
         raise Pose3dError(f"{path}: not a list of videos: no line names a file that is there")
     for name in names:
-        yield from _gather(str(path.parent / name), recursive, listed=True)
+        source = name if is_url(name) else str(path.parent / name)
+        yield from _gather(source, recursive, listed=True)
 
 
-def _common_folder(folders: list[Path]) -> Path | None:
-    try:
-        return Path(os.path.commonpath(folders)) if folders else None
-    except ValueError:  # on several drives
-        return None
+def _common(folders: Sequence[Sequence[str]]) -> list[str]:
+    """The parts with which all begin."""
+    columns = zip(*folders, strict=False)
+    return [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, columns)]
 
 
-def _place(path: Path, root: Path | None) -> str:
-    return path.relative_to(root).as_posix() if root else path.name
+def _place(path: Path | StoredPath, root: Sequence[str]) -> str:
+    # Of several drives or stores there is no common folder.
+    return "/".join(path.parts[len(root) :]) if root else path.name
 
 
 def _nothing(sources: Sequence[str], recursive: bool, found: Found) -> str:

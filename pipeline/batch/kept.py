@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from fractions import Fraction
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
-    from pipeline.detection import Detections
+    from pipeline.sightings import Detections, Sightings
 
 FORMAT, VERSION = "pose3d-detections", 1
 
@@ -47,7 +48,8 @@ def save_detections(path: Path, found: Detections, made_of: dict) -> None:
 def made_of(path: Path) -> dict | None:
     """What a kept first pass was made of; None if there is none, or none that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # In memory, because it may be in a store.
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
             return _header(file)["made_of"]
     except Exception:  # a damaged zip fails in a dozen ways
         return None
@@ -55,7 +57,7 @@ def made_of(path: Path) -> dict | None:
 
 def load_detections(path: Path, wanted: dict) -> Detections | None:
     """A kept first pass; None if it is damaged, not there, or not made of what is wanted."""
-    from pipeline.detection import Detections, Person
+    from pipeline.sightings import Detections, Person
 
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -79,6 +81,40 @@ def load_detections(path: Path, wanted: dict) -> Detections | None:
                 weights=header["weights"],
                 warnings=header["warnings"],
             )
+    except Exception:  # a damaged zip fails in a dozen ways
+        return None
+
+
+def save_sightings(path: Path, seen: Sightings) -> None:
+    """Write what was seen in a segment, exactly, as .npz; Pose3dError if that fails."""
+    from pipeline.sightings import ARRAYS
+
+    header = {
+        "began_s": seen.began_s,
+        "ended_s": seen.ended_s,
+        "size": seen.size,
+        "frame_rate": str(seen.frame_rate),
+        "weights": seen.weights,
+        "warnings": seen.warnings,
+    }
+    arrays = {name: getattr(seen, name) for name in ARRAYS}
+    try:
+        np.savez(path, header=np.frombuffer(json.dumps(header).encode(), np.uint8), **arrays)
+    except OSError as error:
+        raise Pose3dError(f"{path}: cannot be written ({error.strerror})") from None
+
+
+def load_sightings(path: Path) -> Sightings | None:
+    """What was seen in a segment; None if the file is damaged or not there."""
+    from pipeline.sightings import ARRAYS, Sightings
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            header = json.loads(bytes(file["header"]))
+            header["began_s"] = tuple(header["began_s"])
+            header["size"] = tuple(header["size"])
+            header["frame_rate"] = Fraction(header["frame_rate"])
+            return Sightings(**{name: file[name] for name in ARRAYS}, **header)
     except Exception:  # a damaged zip fails in a dozen ways
         return None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from pipeline.batch.manifest import make_folder
+from pipeline.batch.storage import StoredPath, make_folder, remove_folder
 from weights.errors import Pose3dError
 
 
@@ -21,7 +20,8 @@ def working_folder(home: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Path
 
     Batches of the same split into shards work side by side, each shard once; all others exclude
     each other. The operating system frees the locks of a batch that was killed; what it left
-    behind is removed by the next one.
+    behind is removed by the next one. In a store there are no locks: two that write the same
+    objects do the work twice, and each object is one of either.
 
     Raises
     ------
@@ -32,6 +32,10 @@ def working_folder(home: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Path
     make_folder(locks)
     index, count = shard
     name = f"{index}-of-{count}"
+    if isinstance(home, StoredPath):
+        with _own_folder(home / "work" / name) as work:
+            yield work
+        return
     with ExitStack() as stack:
         try:
             # Only while the others are looked at.
@@ -54,12 +58,18 @@ def working_folder(home: Path, shard: tuple[int, int] = (1, 1)) -> Iterator[Path
             raise Pose3dError(
                 f"{home}: cannot be locked ({reason}); choose another --output"
             ) from None
-        own = home / "work" / name
-        shutil.rmtree(own, ignore_errors=True)
-        # Of another name each time: processes that outlive their batch find no folder any more.
-        work = own / uuid.uuid4().hex[:8]
-        make_folder(work)
-        try:
-            yield work
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
+        yield stack.enter_context(_own_folder(home / "work" / name))
+
+
+@contextmanager
+def _own_folder(own: Path | StoredPath) -> Iterator[Path | StoredPath]:
+    remove_folder(own)
+    # Of another name each time: processes that outlive their batch find no folder any more.
+    work = own / uuid.uuid4().hex[:8]
+    make_folder(work)
+    if isinstance(work, StoredPath):
+        (work / "began").write_bytes(b"\n")  # now, if it cannot be written in, not after the work
+    try:
+        yield work
+    finally:
+        remove_folder(own)

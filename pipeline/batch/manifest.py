@@ -5,6 +5,7 @@
     OUTPUT/sub/NAME_pose3d.npz, .mp4      what the user wants
     OUTPUT/.pose3d/videos/sub/NAME.json   a ``Record``: of which file, made of what
     OUTPUT/.pose3d/detections/SHA.npz     the first pass over the video of this content
+    OUTPUT/.pose3d/segments/NUMBER/       segments that are done of a video that is not
     OUTPUT/.pose3d/work/                  unfinished files of the batches that run
 
 A file a video, not one for all: it is replaced whole, no other one is touched, and several batches
@@ -13,6 +14,7 @@ can write at the same time.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import unicodedata
@@ -24,8 +26,7 @@ from pathlib import Path
 
 from pipeline.batch.find import Video
 from pipeline.batch.kept import made_of
-from weights.errors import Pose3dError
-from weights.files import sha256, write_file
+from pipeline.batch.storage import content_id, make_folder, place, read_all, write
 
 FORMAT, VERSION = "pose3d-batch", 1
 
@@ -36,7 +37,7 @@ class Record:
 
     name : of its outputs below the output folder, parts joined by "/"
     path, bytes, mtime_ns : the file, absolute, and what tells that it is still the same
-    sha256 : of its content
+    sha256 : of its content; of an object in a store, what stands for it there
     frames, seconds : of the part that was worked on; None before it was
     stages : by "lift" and "render", ``{"made_of": {...}, "bytes": size of the file}``
     failed : why the last try failed; None if it did not
@@ -57,14 +58,15 @@ class Manifest:
     """The records of an output folder, and where its files are."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(os.path.abspath(folder))
+        self.folder = place(folder)
         self.home = self.folder / ".pose3d"
         self.read()
 
     def read(self) -> None:
         """Read all records anew."""
-        files = sorted((self.home / "videos").rglob("*.json"))
-        self.records = {record.name: record for record in map(_read, files) if record is not None}
+        contents = read_all(self.home / "videos", ".json")
+        records = [record for record in map(_read, contents) if record is not None]
+        self.records = {record.name: record for record in records}
         self._by_path = {record.path: record for record in self.records.values()}
 
     def of(self, path: Path) -> Record | None:
@@ -81,7 +83,7 @@ class Manifest:
         path = self.home / "videos" / f"{record.name}.json"
         make_folder(path.parent)
         content = {"format": FORMAT, "version": VERSION, **asdict(record)}
-        write_file(path, json.dumps(content, indent=1).encode())
+        write(path, json.dumps(content, indent=1).encode())
         self.records[record.name] = record
         self._by_path[record.path] = record
 
@@ -102,6 +104,11 @@ class Manifest:
         """Where the first pass over a video is kept, by the SHA-256 of the video."""
         return self.home / "detections" / f"{digest}.npz"
 
+    def segments_path(self, name: str) -> Path:
+        """The folder of the segments of a video, until it is done."""
+        # Names of videos may be folders of other videos.
+        return self.home / "segments" / hashlib.sha256(os.fsencode(name)).hexdigest()[:20]
+
     def detections_made_of(self, digest: str) -> dict | None:
         """What the first pass that is kept was made of; None if there is none."""
         return made_of(self.detections_path(digest))
@@ -120,7 +127,7 @@ class Manifest:
         old = asdict(known) if known else {"name": name}
         new = {"path": str(video.path), "bytes": stat.st_size, "mtime_ns": stat.st_mtime_ns}
         hopeless = guess and all(stat.st_size != r.bytes for r in self.records.values())
-        digest = "" if hopeless else sha256(video.path)
+        digest = "" if hopeless else content_id(video.path)
         return Record(**{**old, **new, "sha256": digest})
 
     def names(self, videos: Sequence[Video]) -> list[str]:
@@ -138,7 +145,7 @@ class Manifest:
         listed = {str(video.path) for video in videos}
         for record in self.records.values():
             # That of a file which is gone goes to whoever comes in its place.
-            if record.path in listed or os.path.exists(record.path):
+            if record.path in listed or place(record.path).exists():
                 taken.add(_key(record.name))
         stems = Counter(
             _key(_stem(video.place))
@@ -161,14 +168,6 @@ class Manifest:
         return names
 
 
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it; Pose3dError if that fails."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise Pose3dError(f"{folder}: cannot be made ({error.strerror})") from None
-
-
 def _same(record: Record, path: Path) -> bool:
     """Whether a file has the size and time of the one that was hashed."""
     try:
@@ -178,14 +177,14 @@ def _same(record: Record, path: Path) -> bool:
     return (stat.st_size, stat.st_mtime_ns) == (record.bytes, record.mtime_ns)
 
 
-def _read(path: Path) -> Record | None:
-    """A record; None for a file that is not (any more) one, whose video is then done anew."""
+def _read(text: bytes) -> Record | None:
+    """A record; None for what is not (any more) one, whose video is then done anew."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
         if (content.pop("format"), content.pop("version")) != (FORMAT, VERSION):
             return None
         return Record(**content)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 

@@ -7,7 +7,6 @@ killed, what is in its place is whole, and what is not is made again.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,14 +14,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from pipeline.batch.course import Course, Step, course_of
 from pipeline.batch.find import Video, in_unicode
 from pipeline.batch.locks import working_folder
-from pipeline.batch.manifest import Manifest, Record, make_folder
+from pipeline.batch.manifest import Manifest, Record
 from pipeline.batch.plan import plan
 from pipeline.batch.recipe import STAGES, Recipe
+from pipeline.batch.storage import StoredPath, move, place, remove_folder, same_file
 from pipeline.batch.tasks import Listener, Outcome, Summary, Task, tasks_of
 from pipeline.batch.work import Job
 from pipeline.batch.workers import Crew, Hand
+from pipeline.segments import Cut, Cuts
 from weights.errors import Pose3dError
 
 # So many deaths of workers in a row, none of which had begun a video, mean that none ever will.
@@ -41,6 +43,7 @@ def run_batch(
     shard: tuple[int, int] = (1, 1),
     limit: int | None = None,
     from_stage: str | None = None,
+    cut: Cut | None = None,
 ) -> None:
     """Work on videos; ``summary`` is filled on the way: it is right after an exception, too.
 
@@ -51,6 +54,7 @@ def run_batch(
     shard : of the batches that share the output folder
     limit : work on so many videos at most; those that are done already do not count
     from_stage : a stage that is run anew in any case
+    cut : cuts long videos into segments; None leaves all of them whole
 
     Raises
     ------
@@ -70,26 +74,22 @@ def run_batch(
             render=render,
             limit=math.inf if limit is None else limit,
             from_stage=from_stage,
+            cut=cut,
             waiting=deque(tasks),
         ).run(folder)
 
 
 @dataclass
 class _Running:
-    """What a worker is at. searching: in the first pass. fault: why no output is taken any more."""
+    """What a worker is at. fault: why no output is taken any more."""
 
     worker: Hand
-    task: Task
-    record: Record
-    first: str
-    began_s: float
+    course: Course
+    step: Step
     begun: bool = False
     stage: str = "starting"
     done: int = 0
     total: int | None = None
-    frames: int = 0
-    seconds: float = 0.0
-    searching: bool = False
     fault: str = ""
 
 
@@ -103,25 +103,29 @@ class _Batch:
     render: bool
     limit: float
     from_stage: str | None
-    # Where tasks are on their way: not looked at, being hashed, with a record, at a worker.
+    cut: Cut | None
+    # Where tasks are: not looked at, being hashed, with a record, about to be cut, worked on.
     waiting: deque[Task]
     hashing: deque[tuple[Task, Future]] = field(default_factory=deque)
     ready: deque[tuple[Task, Record]] = field(default_factory=deque)
+    cutting: list[tuple[Task, Record, str, Future]] = field(default_factory=list)
+    courses: list[Course] = field(default_factory=list)
     running: dict[int, _Running] = field(default_factory=dict)
     workers: dict[int, Hand] = field(default_factory=dict)
     stillborn: int = 0
-    # How many workers have died over a video, by its name.
-    deaths: Counter[str] = field(default_factory=Counter)
+    # How many workers have died over a video, or a segment of it, by its name.
+    deaths: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def run(self, folder: Path) -> None:
         began_s, count = time.monotonic(), len(self.waiting)
         at_once = True
-        pool = ThreadPoolExecutor(1, "hash")
+        # One hashes, one looks for where to cut.
+        pool = ThreadPoolExecutor(2, "read")
         try:
-            while self.waiting or self.hashing or self.ready or self.running:
+            while self.waiting or self.hashing or self.ready or self.cutting or self.courses:
                 self._hash_ahead(pool)
-                self._give_work(folder)
-                if self.limit <= 0 and not self.running:
+                self._give_work(folder, pool)
+                if self.limit <= 0 and not self.cutting and not self.courses:
                     break
                 self._listen()
             at_once = False
@@ -155,29 +159,57 @@ class _Batch:
             except OSError as error:
                 self._end(None, Outcome(task, "failed", f"cannot be read ({error.strerror})"))
 
-    def _give_work(self, folder: Path) -> None:
-        for slot in range(self.crew.slots):
+    def _give_work(self, folder: Path, pool: ThreadPoolExecutor) -> None:
+        for slot in self.crew.open():
             if slot in self.running:
                 continue
-            if self.limit <= 0:
-                return
-            chosen = self._next()
+            chosen = self._next_step(pool)
             if chosen is None:
                 return
-            task, record, first = chosen
+            course, step = chosen
             if slot not in self.workers:
                 own = folder / f"{slot}-{time.monotonic_ns()}"
                 self.workers[slot] = self.crew.hire(slot, own)
             worker = self.workers[slot]
-            self.running[slot] = _Running(
-                worker, task, record, first, time.monotonic(), searching=first == "detect"
-            )
-            self.limit -= 1
-            worker.give(self._job(task, record, first, worker.folder))
+            self.running[slot] = _Running(worker, course, step)
+            worker.give(self._job(course, step, worker.folder))
+
+    def _next_step(self, pool: ThreadPoolExecutor) -> tuple[Course, Step] | None:
+        """What is to be done next: the rest of videos that were begun, then others."""
+        while True:
+            for course in self.courses:
+                step = course.take()
+                if step is not None:
+                    return course, step
+            for each in self.cutting:
+                task, record, first, future = each
+                if future.done():
+                    self.cutting.remove(each)
+                    self._begin(task, record, first, future.result())
+                    break
+            else:
+                if self.limit <= 0 or len(self.cutting) >= self.crew.slots:
+                    return None
+                chosen = self._next()
+                if chosen is None:
+                    return None
+                self.limit -= 1
+                # In a store, a video is as far for a segment as for the whole.
+                if self.cut is None or isinstance(chosen[0].video.path, StoredPath):
+                    self._begin(*chosen, Cuts())
+                else:
+                    future = pool.submit(self.cut, chosen[0].video.path)
+                    self.cutting.append((*chosen, future))
+
+    def _begin(self, task: Task, record: Record, first: str, cuts: Cuts) -> None:
+        # What is forced takes no segments from before.
+        forced, known = self.from_stage is not None, (self.recipe, self.manifest)
+        self.courses.append(course_of(task, record, first, cuts, *known, self.render, forced))
 
     def _next(self) -> tuple[Task, Record, str] | None:
         """The next video that is due; those that are not are done with here."""
-        busy = {running.record.sha256 for running in self.running.values() if running.searching}
+        busy = {course.record.sha256 for course in self.courses if course.searching}
+        busy |= {record.sha256 for _, record, first, _ in self.cutting if first == "detect"}
         for task, record in list(self.ready):
             # Copies wait: the first pass over one is that over all.
             if record.sha256 in busy:
@@ -188,6 +220,8 @@ class _Batch:
                 if first is None:
                     if self.manifest.of(task.video.path) != record:
                         self.manifest.save(record)  # the file was moved or touched
+                    if self.cut is not None:  # of a batch that was killed at its very end
+                        remove_folder(self.manifest.segments_path(record.name))
                     self._end(None, Outcome(task, "skipped"))
                     continue
                 self._check_targets(task)
@@ -201,11 +235,11 @@ class _Batch:
         for target in (self.manifest.result_path(task.name), self.manifest.video_path(task.name)):
             if target.is_dir():
                 raise Pose3dError(f"{target} is a folder; move it or choose another --output")
-            if target.exists() and target.samefile(task.video.path):
+            if target.exists() and same_file(target, task.video.path):
                 raise Pose3dError(f"{target} would be overwritten; choose another --output")
 
-    def _job(self, task: Task, record: Record, first: str, folder: Path) -> Job:
-        path = task.video.path
+    def _job(self, course: Course, step: Step, folder: Path) -> Job:
+        path, record = course.task.video.path, course.record
         return Job(
             video=path,
             identity={
@@ -214,20 +248,26 @@ class _Batch:
                 "sha256": record.sha256,
             },
             mtime_ns=record.mtime_ns,
-            first=first,
+            first=step.first,
             detections=self.manifest.detections_path(record.sha256),
-            result=self.manifest.result_path(task.name),
+            result=self.manifest.result_path(record.name),
             made_of=self.recipe.of(record.sha256)["detect"],
             folder=folder,
+            last=step.last,
+            span=step.span,
+            spans=step.spans,
+            parts=step.parts,
         )
 
     def _listen(self) -> None:
         """Hear what workers say, until one does or a moment has passed."""
-        pause_s = 0.02 if self.hashing else 0.5
+        pause_s = 0.02 if self.hashing or self.cutting else 0.5
         if self.running:
             self.crew.wait([running.worker for running in self.running.values()], pause_s)
-        elif self.hashing:
+        elif self.hashing or self.cutting:
             time.sleep(pause_s)
+        else:
+            self.crew.wait([], pause_s)
         for slot, running in list(self.running.items()):
             dead = not running.worker.alive()  # before its last words are heard
             for message in running.worker.messages():
@@ -244,41 +284,47 @@ class _Batch:
             raise Pose3dError(rest[0])
         elif kind == "stage":
             running.stage, running.total = rest
+            running.stage = f"{running.stage} {running.step.label}".strip()
             running.done = 0
         elif kind == "advance":
             running.done += rest[0]
         elif kind == "made":
             self._keep(running, *rest)
         elif kind == "done":
-            self._finish(slot, running, running.fault, rest[0])
+            self._end_step(slot, running, running.fault, rest[0])
         elif kind in ("failed", "broken"):
-            self._finish(slot, running, running.fault or rest[0])
+            self._end_step(slot, running, running.fault or rest[0])
             if kind == "broken":
                 worker = self.workers.pop(slot)
                 worker.stop(at_once=True)
                 worker.join()
         if slot in self.running:
-            self.listener.work(slot, running.task, running.stage, running.done, running.total)
+            task = running.course.task
+            self.listener.work(slot, task, running.stage, running.done, running.total)
 
     def _keep(self, running: _Running, stage: str, path: str, frames: int, seconds: float) -> None:
         """Put a whole file in its place, then note it: killed in between, it is made once more."""
         if running.fault:
             return
-        record, manifest = running.record, self.manifest
-        targets = {
-            "detect": manifest.detections_path(record.sha256),
-            "lift": manifest.result_path(record.name),
-            "render": manifest.video_path(record.name),
-        }
-        running.frames, running.seconds, running.searching = frames, seconds, False
+        course, record, manifest = running.course, running.course.record, self.manifest
         try:
-            size = os.path.getsize(path)
-            make_folder(targets[stage].parent)
+            if stage == "part":
+                move(place(path), running.step.target)
+                if manifest.of(course.task.video.path) != record:
+                    manifest.save(record)  # that it need not be hashed again
+                return
+            targets = {
+                "detect": manifest.detections_path(record.sha256),
+                "lift": manifest.result_path(record.name),
+                "render": manifest.video_path(record.name),
+            }
+            course.frames, course.seconds, course.searching = frames, seconds, False
+            size = place(path).stat().st_size
             # What is made of the old file is out of date from here on, and so is the old file.
             for later in STAGES[STAGES.index(stage) :]:
                 record.stages.pop(later, None)
             manifest.save(record)
-            os.replace(path, targets[stage])
+            move(place(path), targets[stage])
             if stage != "detect":
                 made_of = self.recipe.of(record.sha256)[stage]
                 record.stages[stage] = {"made_of": made_of, "bytes": size}
@@ -287,24 +333,37 @@ class _Batch:
         except (OSError, Pose3dError) as error:
             running.fault = f"cannot be put in its place: {_one_line(error)}"
 
-    def _finish(
+    def _end_step(
         self, slot: int, running: _Running, fault: str, warnings: Sequence[str] = ()
     ) -> None:
         del self.running[slot]
-        running.record.failed = fault or None
+        course = running.course
+        if fault:
+            course.fail(fault)
+        else:
+            course.finish(running.step, warnings)
+        if course.over:
+            self._finish(slot, course)
+
+    def _finish(self, slot: int, course: Course) -> None:
+        self.courses.remove(course)
+        fault, record = course.fault, course.record
+        record.failed = fault or None
         try:
-            self.manifest.save(running.record)
+            self.manifest.save(record)
         except Pose3dError as error:
             fault = fault or _one_line(error)
+        if not fault:
+            remove_folder(self.manifest.segments_path(record.name))
         outcome = Outcome(
-            running.task,
+            course.task,
             "failed" if fault else "done",
             fault,
-            running.first,
-            running.frames,
-            running.seconds,
-            time.monotonic() - running.began_s,
-            tuple(warnings),
+            course.first,
+            course.frames,
+            course.seconds,
+            time.monotonic() - course.began_s,
+            course.warnings,
         )
         self._end(slot, outcome)
 
@@ -315,18 +374,20 @@ class _Batch:
         worker.join()
         if slot not in self.running:  # it had finished
             return
+        course, name = running.course, (running.course.task.name, running.step.label)
         if running.begun:
-            self.deaths[running.task.name] += 1
-            if running.fault or self.deaths[running.task.name] >= self.crew.tries:
-                self._finish(slot, running, running.fault or why)
+            self.deaths[name] += 1
+            if running.fault or self.deaths[name] >= self.crew.tries:
+                self._end_step(slot, running, running.fault or why)
                 return
         else:
             self.stillborn += 1
-            if self.stillborn >= STILLBORN:
+            if self.stillborn >= STILLBORN * self.crew.tries:
                 raise Pose3dError(f"a worker cannot start: {why}; fewer --workers need less memory")
         del self.running[slot]
-        self.limit += 1
-        self.ready.appendleft((running.task, running.record))
+        course.give_back(running.step)
+        if course.over:  # another segment has failed
+            self._finish(slot, course)
 
     def _end(self, slot: int | None, outcome: Outcome) -> None:
         self.summary.outcomes.append(outcome)

@@ -11,18 +11,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Protocol
 
 from pipeline.batch.find import plain_reason
+from pipeline.batch.storage import at_hand, make_folder
 from pipeline.batch.work import Job, VideoWork
 from pipeline.settings import Settings
 from weights.errors import Pose3dError
@@ -62,8 +65,11 @@ class Crew(Protocol):
     slots: int
     tries: int
 
+    def open(self) -> Iterable[int]:
+        """The slots in which there is a worker, or can be one at once."""
+
     def hire(self, slot: int, folder: Path) -> Hand:
-        """A new worker."""
+        """A new worker for an open slot."""
 
     def wait(self, hands: Sequence[Hand], seconds: float) -> None:
         """Until one of some workers says something or dies, or the time is over."""
@@ -88,6 +94,9 @@ class LocalCrew:
         self.devices, self.threads, self.work = devices, threads, work or VideoWork
         self.slots = len(devices)
 
+    def open(self) -> Iterable[int]:
+        return range(self.slots)
+
     def hire(self, slot: int, folder: Path) -> Worker:
         return Worker(slot, self.devices[slot], folder, self.threads, self.work)
 
@@ -98,7 +107,7 @@ class LocalCrew:
 class Worker:
     """A process that waits for jobs.
 
-    folder : for its unfinished files, and what it and its libraries print
+    folder : for its unfinished files, and on this machine what it and its libraries print
     threads : that its networks may use
     work : makes of the settings what does the jobs
     """
@@ -113,11 +122,13 @@ class Worker:
     ) -> None:
         self.slot = slot
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+        # What is printed cannot go to a store.
+        self._logs = folder if isinstance(folder, Path) else Path(mkdtemp(prefix="pose3d-"))
         self.connection, theirs = SPAWN.Pipe()
         self.process = SPAWN.Process(
             target=_serve,
-            args=(theirs, settings, folder / "log.txt", threads, work),
+            args=(theirs, settings, self._logs / "log.txt", threads, work),
             name=f"pose3d-worker-{slot}",
             daemon=True,
         )
@@ -155,7 +166,7 @@ class Worker:
 
     def _log(self) -> str:
         try:
-            return (self.folder / "log.txt").read_text(errors="replace")[-2000:]
+            return (self._logs / "log.txt").read_text(errors="replace")[-2000:]
         except OSError:
             return ""
 
@@ -173,6 +184,8 @@ class Worker:
             self.process.kill()
             self.process.join()
         self.connection.close()
+        if self._logs != self.folder:
+            shutil.rmtree(self._logs, ignore_errors=True)
 
 
 @contextmanager
@@ -201,48 +214,53 @@ def _serve(
     _write_to(log)
     # Before the libraries are imported, which read it then.
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
-    sender = _Sender(connection)
+    teller = Teller(lambda *message: connection.send(message))
     doing = work(settings)
-    while True:
+    usable = True
+    while usable:
         try:
             job = connection.recv()
         except (EOFError, OSError):
             return
-        try:
-            doing.load(job.first)
-        except Pose3dError as error:
-            sender.send("unusable", str(error))
-            return
-        sender.send("began")
-        try:
-            warnings = doing.run(job, sender, sender.made)
-        except Pose3dError as error:
-            sender.send("failed", plain_reason(error, job.video))
-        except Exception as error:
-            traceback.print_exc()
-            *_, last = traceback.extract_tb(error.__traceback__)
-            text = " ".join(str(error).split())[:300]
-            where = f"{Path(last.filename).name}, line {last.lineno}"
-            sender.send("broken", f"a fault in pose3d: {type(error).__name__}: {text} ({where})")
-            return
-        else:
-            sender.send("done", warnings)
+        usable = do_job(doing, job, teller)
 
 
-class _Sender:
-    """A progress whose listener is in another process."""
+def do_job(doing: VideoWork, job: Job, teller: Teller) -> bool:
+    """Do a job and tell all that the module's head names; whether the worker can do another."""
+    try:
+        doing.load(job.first)
+    except Pose3dError as error:
+        teller.tell("unusable", str(error))
+        return False
+    teller.tell("began")
+    try:
+        with at_hand(job, teller.made) as (near, made):
+            warnings = doing.run(near, teller, made)
+    except Pose3dError as error:
+        teller.tell("failed", plain_reason(error, job.video))
+    except Exception as error:
+        traceback.print_exc()
+        *_, last = traceback.extract_tb(error.__traceback__)
+        text = " ".join(str(error).split())[:300]
+        where = f"{Path(last.filename).name}, line {last.lineno}"
+        teller.tell("broken", f"a fault in pose3d: {type(error).__name__}: {text} ({where})")
+        return False
+    else:
+        teller.tell("done", warnings)
+    return True
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+
+class Teller:
+    """A progress whose listener is elsewhere. tell: sends a message there."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        self.tell = tell
         self._frames = 0
         self._told = 0.0
 
-    def send(self, *message: object) -> None:
-        self._connection.send(message)
-
     def stage(self, name: str, total: int | None) -> None:
         self._flush()
-        self.send("stage", name, total)
+        self.tell("stage", name, total)
 
     def advance(self, frames: int = 1) -> None:
         self._frames += frames
@@ -251,12 +269,12 @@ class _Sender:
 
     def made(self, stage: str, path: Path, frames: int, seconds: float) -> None:
         self._flush()
-        self.send("made", stage, str(path), frames, seconds)
+        self.tell("made", stage, str(path), frames, seconds)
 
     def _flush(self) -> None:
         self._told = time.monotonic()
         if self._frames:
-            self.send("advance", self._frames)
+            self.tell("advance", self._frames)
         self._frames = 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -18,6 +19,7 @@ TOP: View = (0.0, 90.0)
 ORBIT_SPEED = 24.0  # degrees a second
 _LONGEST_STEP_S = 0.1  # of time by which an orbit goes on from one frame to the next
 _AROUND = 24  # places of an orbit at which all must be in view
+_FRAMES = 20_000  # that stand for all of a clip
 _ENOUGH = 20_000  # points that stand for all
 FIELD_OF_VIEW = 30.0  # degrees, of the panel's shorter side
 _MARGIN = 0.09  # of the panel, kept free on every side
@@ -80,10 +82,13 @@ def orbit_degrees(times: np.ndarray) -> np.ndarray:
 def robust_points(joints_world: np.ndarray) -> np.ndarray:
     """(N, 3) metres: all joints of the clip but wild ones; the corners of a box if there are none.
 
+    Of clips of many minutes, only some frames are looked at.
+
     Joints stay that lie near the usual paths of their person's root (2nd to 98th percentile), and
     near the root as joints usually do; "near" is generous, so that a jump or a lunge is kept.
     """
-    joints = np.asarray(joints_world, float)
+    every = max(1, math.ceil(len(joints_world) / _FRAMES))
+    joints = np.asarray(joints_world[::every], float)
     root = joints[..., HIP, :]
     present = np.isfinite(root).all(-1)
     if not present.any():

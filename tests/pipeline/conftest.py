@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.pipeline.batch_fakes import Shop
 from tests.pipeline.clips import make_clip
 from tests.pipeline.fakes import FakePose, save_tiny_lifter
 
@@ -58,3 +59,11 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """Folders of texts and of outputs, and the log of the stages that began."""
+    monkeypatch.setenv("POSE3D_TEST_LOG", str(tmp_path / "log"))
+    (tmp_path / "in").mkdir()
+    return Shop(tmp_path / "in", tmp_path / "out", tmp_path / "log")

@@ -43,6 +43,9 @@ class FakePose:
         return self
 
     def __exit__(self, *_):
+        self.close()
+
+    def close(self):
         self.closed = True
 
     def detect(self, image):

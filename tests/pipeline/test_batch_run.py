@@ -16,46 +16,11 @@ from pipeline.batch.run import run_batch
 from pipeline.batch.tasks import Summary, tasks_of
 from pipeline.batch.workers import LocalCrew
 from pipeline.settings import Settings
-from tests.pipeline.batch_fakes import Ears, FakeWork, drawn, lifted, recipe, run_texts, texts_of
+from tests.pipeline.batch_fakes import Ears, FakeWork, recipe, texts_of
 from weights.errors import Pose3dError
 
 ROOT = Path(__file__).parents[2]
 ALL = ["detect", "lift", "render"]
-
-
-@pytest.fixture
-def shop(tmp_path, monkeypatch):
-    """Folders of texts and of outputs, and the log of the stages that began."""
-    monkeypatch.setenv("POSE3D_TEST_LOG", str(tmp_path / "log"))
-    (tmp_path / "in").mkdir()
-    return Shop(tmp_path / "in", tmp_path / "out", tmp_path / "log")
-
-
-class Shop:
-    def __init__(self, folder, output, log):
-        self.folder, self.output, self.log = folder, output, log
-
-    def write(self, **texts):
-        for name, text in texts.items():
-            path = self.folder / f"{name.replace('__', '/')}.txt"
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
-
-    def run(self, **options):
-        """The summary, and the stages that began since the last run."""
-        self.log.unlink(missing_ok=True)
-        summary = run_texts(self.folder, self.output, **options)
-        return summary, self.stages()
-
-    def stages(self):
-        lines = self.log.read_text().splitlines() if self.log.exists() else []
-        return [line for line in lines if not line.startswith("start")]
-
-    def check(self, name, text, **settings):
-        chosen = Settings(**settings)
-        result = (self.output / f"{name}_pose3d.npz").read_bytes()
-        assert result == lifted(text, chosen)
-        assert (self.output / f"{name}_pose3d.mp4").read_bytes() == drawn(result, chosen)
 
 
 def stages_of(name, stages=ALL):

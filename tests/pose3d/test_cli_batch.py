@@ -94,6 +94,8 @@ def test_a_dry_run_says_what_and_why_and_does_nothing(quick, command):
         (["in", "--people", "all", "--person", "1"], "exclude each other"),
         (["in", "--layout", "round"], "setting layout must be"),
         (["in", "--workers", "0"], "--workers"),
+        (["in", "--segment", "3"], "--segment must be 10 seconds or more, not 3"),
+        (["in", "--segment", "nan"], "--segment must be 10 seconds or more, not nan"),
     ],
 )
 def test_wrong_usage_is_one_line(quick, command, arguments, words):
