@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import shlex
 import sys
 import threading
 import time
@@ -65,7 +66,8 @@ class FileSource:
     def __init__(self, path: str | Path, clock: Clock = time) -> None:
         path = Path(path)
         if path.exists() and not (path.is_file() or path.is_dir()):
-            raise Pose3dError(f"{path} is a pipe or a device: pose3d live - < {path}, or --camera")
+            name = shlex.quote(str(path))
+            raise Pose3dError(f"{path} is a pipe or a device: pose3d live - < {name}, or --camera")
         self._reader = VideoReader(path)
         self._clock = clock
         self.size = self._reader.info.width, self._reader.info.height

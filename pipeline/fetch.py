@@ -9,12 +9,12 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from http.client import HTTPException, HTTPResponse
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 from typing import BinaryIO
 from urllib import request
 from urllib.error import HTTPError, URLError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from pipeline.process import make_folder
 from weights.download import web_opener
@@ -99,7 +99,7 @@ def _without_query(url: str) -> str:
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 - raises ValueError
-        if not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
+        if not parts.hostname or re.search(r"[\s\x00-\x1f]", parts.netloc):
             raise ValueError
     except ValueError:
         raise Pose3dError(f"{url.partition('?')[0]} is not a valid URL") from None
@@ -126,22 +126,37 @@ class _Redirects(request.HTTPRedirectHandler):
 
 def _open(url: str, shown: str) -> HTTPResponse:
     try:
-        asked = request.Request(url, headers={"User-Agent": "pose3d"})
-        return web_opener(_Redirects()).open(asked, timeout=TIMEOUT_S)
+        asked = request.Request(_in_ascii(url), headers={"User-Agent": "pose3d"})
+        response = web_opener(_Redirects()).open(asked, timeout=TIMEOUT_S)
     except HTTPError as error:
         error.close()
         if 300 <= error.code < 400:
             # Urllib refuses other schemes itself.
-            where = "to no web address" if "not allowed" in str(error.reason) else "too often"
+            nowhere = "not allowed" in str(error.reason) or not error.headers.get("Location")
+            where = "to no web address" if nowhere else "too often"
             raise Pose3dError(f"{shown} redirects {where}") from None
         reason = " ".join(str(error.reason).split())
         raise Pose3dError(f"{shown} cannot be had: HTTP {error.code} {reason}") from None
     except (OSError, HTTPException, ValueError) as error:
         raise Pose3dError(f"{shown} cannot be had: {_why(error)}") from None
+    if response.status == 206:
+        response.close()
+        raise Pose3dError(f"{shown} cannot be had: the server sends a part of it only")
+    return response
+
+
+def _in_ascii(url: str) -> str:
+    """A URL as it is sent: browsers take and show other characters, and spaces."""
+    parts = urlsplit(url)
+    host = parts.netloc.encode("idna").decode() if not parts.netloc.isascii() else parts.netloc
+    path, query = (quote(part, safe="%/:=&?~+!$,;'@()*[]") for part in (parts.path, parts.query))
+    return urlunsplit((parts.scheme, host, path, query, ""))
 
 
 def _why(error: Exception) -> str:
     reason = error.reason if isinstance(error, URLError) else error
+    if isinstance(reason, IncompleteRead):
+        return "the server ended it early"
     if isinstance(reason, TimeoutError):
         return f"no answer for {TIMEOUT_S:g} s"
     return getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
@@ -189,7 +204,10 @@ def _spool(
     progress(0, total)
     with _disk_failures(path.parent.parent, shown), path.open("xb") as file:
         for chunk in chunks:
-            start = chunk[:64].lstrip().lower() if not done else b""
+            start = b""
+            if not done:
+                start = chunk[:512].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+                start = re.sub(rb"^(<!--.*?-->\s*)+", b"", start, flags=re.DOTALL)
             if start.startswith((b"<!doctype html", b"<html")):
                 raise _web_page(shown)
             if start.startswith(b"#extm3u"):

@@ -31,6 +31,8 @@ LOST_S = 60.0
 PAUSE_S = 1.0
 # Seconds for which packets wait for the decoder, and their number, before some are passed over.
 BACKLOG_S, BACKLOG = 1.0, 256
+# Seconds after which a pipe that is not full of packets is no recording.
+FULL_S = 0.3
 # Seconds of a stream that are looked at to find out what it is.
 PROBE_S = 1.0
 # By which two shapes (width over height) may differ.
@@ -40,10 +42,11 @@ SAME_SHAPE = 0.02
 class StreamSource(NewestSource):
     """A stream by its URL, or standard input ("-"); one that breaks off is tried again.
 
-    What tells its length, a recording on the web or in a pipe, is played at its own rate; the end
-    of it and of standard input is the end. One thread reads, so that it is known when a picture
-    came; another decodes, and goes on at a key frame where it is too slow. (Over RTSP, libav knows
-    that a picture is whole when the next one begins: it came one earlier than is said here.)
+    A recording, on the web or in a pipe, is played at its own rate; the end of it and of standard
+    input is the end. (It tells its length, or fills the pipe at once.) One thread reads, so that it
+    is known when a picture came; another decodes, and goes on at a key frame where it is too slow.
+    (Over RTSP, libav knows that a picture is whole when the next one begins: it came one earlier
+    than is said here.)
 
     Parameters
     ----------
@@ -67,6 +70,7 @@ class StreamSource(NewestSource):
         self._packets: deque[tuple[av.VideoCodecContext, av.Packet]] = deque()
         self._waiting_for_key = self._read_all = False
         self._paced = False
+        self._undecided = url == STDIN  # whether it is a recording
         self._shape: tuple[int, int, int] | None = None
         self._heard_s = 0.0  # when the last packet came
         self._trouble: str | None = None  # why there is none now
@@ -94,6 +98,8 @@ class StreamSource(NewestSource):
         self.size = (height, width) if turns % 2 else (width, height)
 
     def _no_picture(self, reason: str) -> Pose3dError:
+        if self.name == "standard input" or self.name.lower().endswith((".mp4", ".m4v", ".mov")):
+            reason += " (an MP4 whose index comes last cannot be streamed: give it as a file)"
         return Pose3dError(f"{self.name} gives no picture: {reason}")
 
     def _silence(self) -> Pose3dError:
@@ -113,6 +119,8 @@ class StreamSource(NewestSource):
                     ends, trouble = self._read_connection(), "it was closed"
                 except (av.FFmpegError, OSError, ValueError) as failure:
                     ends, trouble = False, _reason(failure)
+                    if self._heard_s > began_s and failure.errno == errno.EIO:
+                        trouble = "it was closed"
                     if time.monotonic() - max(began_s, self._heard_s) >= TIMEOUT_S:
                         trouble = f"no answer for {TIMEOUT_S:g} s"  # libav tells it in many ways
                 except Pose3dError as failure:
@@ -140,8 +148,12 @@ class StreamSource(NewestSource):
             codec.thread_type = "SLICE"  # threads for frames would hold some back
             codec.copy_opaque = True
             rtsp = container.format.name == "rtsp"
-            has_end = container.duration is not None and not rtsp
-            self._paced = has_end or container.format.name == "hls"
+            hls = container.format.name == "hls"
+            # Of a web server that knows how long its answer is.
+            whole = self._url.startswith("http") and not hls and container.size > 0
+            has_end = (container.duration is not None or whole) and not rtsp
+            if has_end or hls:
+                self._paced, self._undecided = True, False
             for packet in container.demux(stream):
                 if self._stop.is_set():
                     break
@@ -156,7 +168,7 @@ class StreamSource(NewestSource):
     def _keep(self, codec: av.VideoCodecContext, packet: av.Packet) -> None:
         """Hand a packet to the decoder; where that is behind, go on at the newest key frame."""
         with self._news:
-            if self._paced:
+            if self._paced or self._undecided:
                 while len(self._packets) >= BACKLOG and not self._stop.is_set():
                     self._news.wait(POLL_S)
             elif self._packets:
@@ -181,9 +193,23 @@ class StreamSource(NewestSource):
             self._packets.popleft()
         self._dropped += late
 
+    def _decide(self) -> None:
+        """Whether a pipe holds a recording: then whoever fills it is soon far ahead."""
+
+        def full() -> bool:
+            return len(self._packets) >= BACKLOG or self._read_all
+
+        with self._news:
+            while self._undecided and not self._packets and not full() and not self._stop.is_set():
+                self._news.wait(POLL_S)
+            if self._undecided:
+                self._paced = self._news.wait_for(full, FULL_S)
+                self._undecided = False
+
     def _decode(self) -> None:
         """Of the decoding thread."""
         began_s = -np.inf
+        self._decide()
         try:
             while not self._stop.is_set():
                 with self._news:

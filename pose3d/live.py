@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections import Counter, deque
 from contextlib import ExitStack, closing, suppress
@@ -91,13 +92,15 @@ def live(
     """
     if sum(given is not None for given in (source, camera, url, recover)) > 1:
         raise Pose3dError("FILE, --camera, --url and --recover exclude each other: give one")
-    if recover is not None:
-        _recover(recover, record)
-        return
     if source is not None and "://" in source:
         raise Pose3dError("a stream is given by --url, not as a file")
     if record is not None and record.suffix != ".npz":
         raise Pose3dError(f"{record}: a result is an .npz; choose a name that ends in .npz")
+    if recover is not None:
+        if show or not all(given is None for given in (serve, host, seconds)):
+            raise Pose3dError("--recover only finishes a recording: leave out all but --record")
+        _recover(recover, record)
+        return
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
     from pipeline import detection
     from pipeline.lifting import focal_length
@@ -202,7 +205,8 @@ def _finish(unfinished: Path, record: Path, recording: Recording) -> None:
             print(record, flush=True)
         unfinished.unlink()
     except BaseException:
-        terminal.warn(f"{unfinished} keeps the recording: pose3d live --recover {unfinished}")
+        path = shlex.quote(str(unfinished))
+        terminal.warn(f"{unfinished} keeps the recording: pose3d live --recover {path}")
         raise
 
 

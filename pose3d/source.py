@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from pose3d import terminal
+from weights.errors import Pose3dError
 
 
 @contextmanager
@@ -17,6 +19,11 @@ def local_video(source: str, output: Path, quiet: bool) -> Iterator[Path]:
     from pipeline.fetch import is_remote, spooled
 
     if not is_remote(source):
+        if re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE):
+            raise Pose3dError(
+                f"{source}: files, http and https are read here; streams by pose3d live --url, "
+                "videos in object stores by pose3d batch"
+            )
         yield Path(source)
         return
     bars = Progress(

@@ -74,6 +74,11 @@ def test_what_the_web_answers_instead(site, tmp_path):
     site.pages["/ftp"] = status(302, Location="ftp://127.0.0.1/a.mp4")
     site.pages["/local"] = status(302, Location="file:///etc/hostname")
     site.pages["/nothing"] = status(200)
+    site.pages["/nowhere"] = status(302)
+    site.pages["/part"] = lambda h: answer(h, 206, CONTENT[:9], Content_Range="bytes 0-8/99")
+    site.pages["/comment.mp4"] = lambda h: answer(
+        h, 200, b"\xef\xbb\xbf<!-- a\n-->\n<html>", Content_Type="video/mp4"
+    )
     said = refused(site.url("/gone.mp4?key=1"), folder)
     assert said == f"{site.url('/gone.mp4')} cannot be had: HTTP 404 Not Found"
     for path, words in {
@@ -84,6 +89,9 @@ def test_what_the_web_answers_instead(site, tmp_path):
         "/ftp": "redirects to ftp",
         "/local": "redirects to no web address",
         "/nothing": "is empty",
+        "/nowhere": "redirects to no web address",
+        "/part": "sends a part of it only",
+        "/comment.mp4": "is a web page",
     }.items():
         assert words in refused(site.url(path), folder)
 
@@ -112,6 +120,13 @@ def test_connections_that_break_off_or_fall_silent(site, tmp_path):
     assert time.monotonic() - began < 2
     site.close()
     assert "refused" in refused(site.url("/half.mp4"), folder)
+
+
+def test_urls_as_browsers_show_them(site, tmp_path):
+    site.pages["/f%C3%BCnf%20%20a.mp4?x=%C3%A4"] = file(CONTENT)
+    with spooled(site.url("/fünf%20 a.mp4?x=ä"), tmp_path / "out") as path:
+        assert path.name == "fünf  a.mp4"
+        assert path.read_bytes() == CONTENT
 
 
 def test_bad_urls(tmp_path):

@@ -86,10 +86,13 @@ def test_whoever_asked_can_stop_a_silent_stream():
 
 
 class Page(http.server.BaseHTTPRequestHandler):
+    content = b"<!doctype html><title>no video</title>" + b"<p>words</p>" * 400
+
     def do_GET(self):
         self.send_response(200)
+        self.send_header("Content-Length", str(len(self.content)))
         self.end_headers()
-        self.wfile.write(b"<!doctype html><title>no video</title>" + b"<p>words</p>" * 400)
+        self.wfile.write(self.content)
 
     def log_message(self, *_):
         pass
@@ -211,8 +214,9 @@ def put_into(pipe, path):
     threading.Thread(target=lambda: (pipe.write(path.read_bytes()), pipe.close())).start()
 
 
-def test_a_recording_in_a_pipe_is_played_at_its_own_rate(stdin, tmp_path):
-    put_into(stdin, make_clip(tmp_path / "clip.mkv", frames=40, image=small))
+@pytest.mark.parametrize("name", ["clip.mkv", "clip.ts"])
+def test_a_recording_in_a_pipe_is_played_at_its_own_rate(stdin, tmp_path, name):
+    put_into(stdin, make_clip(tmp_path / name, frames=40, image=small))
     pictures = list(StreamSource("-").frames())
     numbers = [number_of(picture.image) for picture in pictures]
     # At once, most would be passed over.
@@ -221,6 +225,30 @@ def test_a_recording_in_a_pipe_is_played_at_its_own_rate(stdin, tmp_path):
         (np.array(numbers) - numbers[0]) / 30, abs=0.01
     )
     assert numbers[-1] == 39
+
+
+def test_a_recording_on_the_web_is_played_once(tmp_path, monkeypatch):
+    clip = make_clip(tmp_path / "clip.ts", frames=40, image=small)
+    monkeypatch.setattr(Page, "content", clip.read_bytes())
+    told = []
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = StreamSource(f"http://127.0.0.1:{server.server_port}/clip.ts", told.append)
+        numbers = [number_of(picture.image) for picture in source.frames()]
+        server.shutdown()
+    assert len(numbers) > 25
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == 39
+    assert told == []
+
+
+def test_an_mp4_whose_index_comes_last(stdin, tmp_path):
+    rng = np.random.default_rng(0)
+    pictures = rng.integers(0, 256, (10, 240, 320, 3), np.uint8)  # more than libav keeps
+    clip = {"size": (320, 240), "frames": 10, "image": pictures.__getitem__}
+    put_into(stdin, make_clip(tmp_path / "clip.mp4", **clip))
+    with pytest.raises(Pose3dError, match="whose index comes last cannot be streamed"):
+        StreamSource("-")
 
 
 def test_empty_pipe(stdin):

@@ -220,6 +220,8 @@ def test_page_and_seconds(here, clip, run, tiny):
         (("rtsp://127.0.0.1:1/a",), "is given by --url"),
         (("--recover", "none.npz.part"), "cannot be read"),
         (("--recover", "session.npz"), "give the .npz.part"),
+        (("--recover", "a.npz.part", "--record", "a.txt"), "ends in .npz"),
+        (("--recover", "a.npz.part", "--seconds", "3"), "leave out all but --record"),
         (("clip.mp4", "--recover", "a.npz.part"), "exclude each other"),
         (("--host", "kitchen"), "is no address"),
     ],
