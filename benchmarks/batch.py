@@ -1,6 +1,6 @@
 """Videos an hour of ``pose3d batch`` against ``pose3d video`` run on one after the other.
 
-    python -m benchmarks.batch FOLDER [--workers 2] [--end 4]
+    python -m benchmarks.batch FOLDER [--workers 2] [--end 4] [--segment 60]
 
 The same files and settings, each way once: a process a video; a batch of one worker; a batch of
 several; and such a batch that is killed (SIGKILL, all its processes) when half of its videos are
@@ -105,6 +105,7 @@ def main() -> None:
     parser.add_argument("folder")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--end", type=float, help="seconds of each video; all if not given")
+    parser.add_argument("--segment", type=float, help="of batches: cut videos into segments")
     arguments = parser.parse_args()
     videos = [video.path for video in find_videos([arguments.folder]).videos if not video.fault]
     end = [] if arguments.end is None else ["--end", arguments.end]
@@ -121,6 +122,9 @@ def main() -> None:
         single = timed("video, one after the other", count, one_by_one)
         one = [*batch, "--workers", 1, "-o", folder / "one"]
         many = [*batch, "--workers", arguments.workers]
+        if arguments.segment is not None:
+            many += ["--segment", arguments.segment]
+            name += f", segments of {arguments.segment:g} s"
         timed("batch, 1 worker", count, lambda: run(*one))
         whole = timed(name, count, lambda: run(*many, "-o", folder / "many"))
 

@@ -84,7 +84,7 @@ def main() -> None:
     keypoints = make_keypoints(arguments.frames)
     print(f"{arguments.frames} frames, {arguments.threads} threads, {arguments.device}")
     print("lifter          T  precision  batch  plain f/s   ours f/s    ratio  mm mean/max")
-    for case in arguments.cases or [*CASES, *store.entries()]:
+    for case in arguments.cases or [*CASES, *store.shipped("lifter")]:
         name, _, frames = case.partition(":")
         torch.manual_seed(0)
         lifter = lifters3d.build(name, frames=int(frames)) if frames else lifters3d.load(name)

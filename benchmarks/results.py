@@ -71,7 +71,8 @@ def main() -> None:
 
     test = load_mocap(arguments.test)
     rows = {"all": test, "native": test.select([r["fidelity"] == "native" for r in test.table])}
-    names = [arguments.only] if arguments.only else [*store.entries(), *map(str, arguments.files)]
+    shipped = store.shipped("lifter")
+    names = [arguments.only] if arguments.only else [*shipped, *map(str, arguments.files)]
     shown = []
     for name in names:
         lifter = lifters3d.load(name)
@@ -80,7 +81,7 @@ def main() -> None:
         if "errors" not in kept.get(key, {}):
             print(name, flush=True)
             keep(key, about(lifter) | {"errors": measured(lifter, rows)})
-        keep(key, {"shipped": name in store.entries()})
+        keep(key, {"shipped": name in shipped})
         if arguments.speed:
             keep(key, {"frames_per_second": frames_per_second(lifter)})
     if arguments.only:

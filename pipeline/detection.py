@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors2d.mediapipe import Keypoints, MediaPipePose
+from detectors2d.people.registry import OURS
 from pipeline.compute import choose_device, choose_precision
 from pipeline.progress import Progress
 from pipeline.segments import Rule, Span
@@ -336,13 +337,13 @@ def _identity(network: object, name: str) -> dict[str, str]:
 def choose_detector(settings: Settings) -> str:
     """Who finds the people for a network of joints.
 
-    Without the setting it is public weights that were fetched, else MediaPipe, which finds one.
+    Without the setting it is public weights that were fetched, else our own, which are shipped.
     """
     if settings.detector is not None:
         return settings.detector
     known = store.public()
     here = (name for name in PEOPLE_BEST_FIRST if download.location(known[name]).is_file())
-    return next(here, "mediapipe")
+    return next(here, OURS)
 
 
 def _see_all(

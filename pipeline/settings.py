@@ -32,7 +32,7 @@ class Settings:
     lifter : name of a lifter, or the path of a weights file
     pose2d : "mediapipe", or the weights of a top-down network: a name of public weights that were
         fetched, or a file; "auto" takes what is at hand
-    detector : who finds the people for such a network; None is MediaPipe, which finds one
+    detector : who finds the people for such a network; None is the best at hand
     people : who is wanted: "largest", "all", a number N for the N largest, or "id:N"
     min_track : people seen for less than so many seconds are left out
     det_every : the detector of people looks at every Nth frame; in between they are followed

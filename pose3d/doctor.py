@@ -316,6 +316,8 @@ def _needed(findings: list[Finding]) -> list[Finding]:
     pose2d = next(finding for finding in findings if finding.name == "--pose2d auto")
     if pose2d.state != GOOD:  # and has stopped the main job
         return findings
+    if pose2d.found.split()[-1] in store.entries():  # what is shipped needs neither
+        return findings
     used = "MediaPipe" if "mediapipe" in pose2d.found else "OpenMMLab"
     return [
         replace(finding, state=STOP) if (finding.name, finding.state) == (used, FAULT) else finding

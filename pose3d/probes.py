@@ -174,16 +174,14 @@ def _pose2d() -> Answer:
     from detectors2d.mm import compat
     from pipeline import detection
     from pipeline.settings import Settings
-    from weights import download, store
+    from weights import store
 
     name, advice = detection.choose_pose2d(Settings())
     if name == "mediapipe":
         return GOOD, "mediapipe, which follows one person", advice
-    known = store.public()
-    here = (n for n in detection.PEOPLE_BEST_FIRST if download.location(known[n]).is_file())
-    people = next(here, "mediapipe")
+    people = detection.choose_detector(Settings())
     missing = [package for package in compat.PACKAGES if not importlib.util.find_spec(package)]
-    if people != "mediapipe" and missing:
+    if people in store.public() and missing:
         return STOP, f"{name}, people by {people}, which lacks {', '.join(missing)}", compat.INSTALL
     return GOOD, f"{name}, people by {people}", ""
 

@@ -12,10 +12,12 @@ from weights.errors import Pose3dError
 if TYPE_CHECKING:
     import torch
 
-# Those with a network, which need a weights file, and those that take none.
+# Ours, whose weights are shipped; others with a network, which need a weights file; and those that
+# take none.
+OURS = "centernet"
 LEARNT = ("rtmdet", "faster-rcnn", "torchvision")
 WITHOUT_WEIGHTS = ("mediapipe", "whole-frame", "boxes")
-NAMES = (*LEARNT, "mmdet:CONFIG", "mediapipe", "whole-frame", "boxes:FILE")
+NAMES = (OURS, *LEARNT, "mmdet:CONFIG", "mediapipe", "whole-frame", "boxes:FILE")
 
 
 def build_people(
@@ -25,12 +27,12 @@ def build_people(
 
     Parameters
     ----------
-    name : "rtmdet" or "faster-rcnn" (of OpenMMLab's mmdet; their size is told from the weights);
-        "mmdet:CONFIG" with the name or path of any other configuration of mmdet; "torchvision" (its
-        Faster R-CNN or Keypoint R-CNN); "mediapipe" (one person); "whole-frame"; "boxes:FILE" (see
-        ``boxes.read_boxes``)
+    name : "centernet" (ours); "rtmdet" or "faster-rcnn" (of OpenMMLab's mmdet; their size is told
+        from the weights); "mmdet:CONFIG" with the name or path of any other configuration of mmdet;
+        "torchvision" (its Faster R-CNN or Keypoint R-CNN); "mediapipe" (one person); "whole-frame";
+        "boxes:FILE" (see ``boxes.read_boxes``)
     weights : the path of a weights file, which all detectors with a network of mmdet or torchvision
-        need, and no other takes
+        need, no other takes, and ours may have: else it is the shipped one
     device : where such a network runs
 
     Raises
@@ -39,7 +41,7 @@ def build_people(
         for an unknown name, packages that are not installed, or a file that is not usable.
     """
     kind, _, rest = name.partition(":")
-    if kind not in (*LEARNT, *WITHOUT_WEIGHTS, "mmdet") or (
+    if kind not in (OURS, *LEARNT, *WITHOUT_WEIGHTS, "mmdet") or (
         bool(rest) != (kind in ("mmdet", "boxes"))
     ):
         same = [known for known in NAMES if known.partition(":")[0] == kind]
@@ -51,9 +53,13 @@ def build_people(
         if weights is not None:
             raise Pose3dError(f"{name}: takes no weights file, but {weights} was given")
         return _without_weights(kind, rest)
+    # PyTorch and the packages of networks take seconds to import.
+    if kind == OURS:
+        from detectors2d.people.centernet import CenterNetPeople
+
+        return CenterNetPeople(weights, device)
     if weights is None:
         raise Pose3dError(f"{name}: needs a weights file")
-    # PyTorch and the packages of networks take seconds to import.
     if kind == "torchvision":
         from detectors2d.people.torchvision import TorchvisionPeople
 

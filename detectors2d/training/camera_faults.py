@@ -9,8 +9,11 @@ import numpy as np
 def spoil(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A crop (h, w, 3) uint8 RGB with a few random faults; nothing moves."""
     crop = np.ascontiguousarray(crop)
-    if rng.random() < 0.5:
-        crop = _obstacles(crop, rng)
+    return with_faults(_obstacles(crop, rng) if rng.random() < 0.5 else crop, rng)
+
+
+def with_faults(crop: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``spoil`` without obstacles, which may hide what a picture is to show."""
     values = crop.astype(np.float32)
     if rng.random() < 0.8:
         values = _colours(values, rng)

@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 import torch
 
 from detectors2d.hrnet import MODULES, HRNet
+from detectors2d.training.loop import check
 from detectors2d.training.samples import Variation
 from weights.errors import Pose3dError
-
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,9 @@ class Recipe:
     variation: Variation = field(default_factory=Variation)
 
     def __post_init__(self) -> None:
-        for name in ("steps", "batch", "warmup"):
-            if getattr(self, name) < 1:
-                raise Pose3dError(f"{name} must be 1 or more, not {getattr(self, name)}")
-        for name in ("rate", "sigma"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise Pose3dError(f"{name} must be above 0, not {getattr(self, name)}")
-        if not 0 <= self.averaging < 1:
-            raise Pose3dError(f"averaging must be from 0 to below 1, not {self.averaging}")
-        if self.precision not in PRECISIONS:
-            choice = ", ".join(PRECISIONS)
-            raise Pose3dError(f"precision must be one of {choice}, not {self.precision!r}")
+        check(self)
+        if not 0 < self.sigma < math.inf:
+            raise Pose3dError(f"sigma must be above 0, not {self.sigma}")
         if self.cam_blocks and self.batch < 2:
             raise Pose3dError("the attention's batch norms need a batch of 2 or more")
         try:

@@ -1,38 +1,29 @@
-"""The training loop of 2D networks: crops in, heat maps out, mean squared error.
+"""The training of 2D networks: crops in, heat maps out, mean squared error.
 
-A run is a folder; broken off, the same call goes on where the last checkpoint was written. Under
-torchrun the batch is shared out among processes.
+A run is a folder; broken off, the same call goes on where the last checkpoint was written.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import os
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import distributed, nn
-from torch.nn.parallel import DistributedDataParallel
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import nn
 
 from detectors2d.hrnet import IMAGE_MEAN, IMAGE_STD, HRNet
 from detectors2d.registry import load_pose, save_pose
 from detectors2d.topdown import TopDown
-from detectors2d.training.recipes import PRECISIONS, Recipe
+from detectors2d.training import loop
+from detectors2d.training.loop import PRECISIONS
+from detectors2d.training.recipes import Recipe
 from detectors2d.training.samples import Crops, People, read_picture
 from detectors2d.training.targets import heatmap_loss, similarity
 from weights.errors import Pose3dError
-from weights.files import write_file
-from weights.reading import read_checkpoint
 
-CHECKPOINT, LOG, WEIGHTS = "checkpoint.pt", "log.csv", "pose2d.safetensors"
-CHECKPOINT_S = 120.0
+WEIGHTS = "pose2d.safetensors"
 
 
 def train(
@@ -70,76 +61,26 @@ def train(
         if the folder holds a run of another recipe, or ``init`` does not fit the recipe.
     """
     folder, device = Path(output), torch.device(device)
-    folder.mkdir(parents=True, exist_ok=True)
-    rank, processes = _join(device)
     torch.manual_seed(recipe.seed)
-    network = (_started(init, recipe) if init else recipe.network()).to(
-        device, memory_format=torch.channels_last
-    )
-    averaged = AveragedModel(
-        network, multi_avg_fn=get_ema_multi_avg_fn(recipe.averaging), use_buffers=True
-    )
-    optimiser = torch.optim.AdamW(
-        _groups(network, recipe.weight_decay), lr=recipe.rate, fused=device.type == "cuda"
-    )
-    scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "fp16")
+    network = _started(init, recipe) if init else recipe.network()
     told = {**asdict(recipe), "data": data_name, "people": len(people), "init": str(init or "")}
-    done, seconds, rows = _resume(folder, told, network, averaged, optimiser, scaler)
 
-    learner = DistributedDataParallel(network) if processes > 1 else network
-    network.train()
-    batches = _batches(recipe, people, done, rank, processes, workers)
-    began, saved, losses = time.monotonic() - seconds, time.monotonic(), []
+    def measured(network: nn.Module) -> dict[str, float]:
+        return {} if validation is None else measure(network, validation, recipe.precision, device)
 
-    def keep() -> None:
-        if rank == 0:
-            state = {
-                "told": told,
-                "network": network.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-                "scaler": scaler.state_dict(),
-                "done": done,
-                "seconds": time.monotonic() - began,
-                "rows": rows,
-            }
-            buffer = io.BytesIO()
-            torch.save(state, buffer)
-            write_file(folder / CHECKPOINT, buffer.getbuffer())
-
-    for crops, joints in batches:
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.rate * _share(done, recipe)
-        loss = _loss(learner, crops.to(device), joints.to(device), recipe)
-        scaler.scale(loss).backward()
-        scaler.step(optimiser)
-        scaler.update()
-        optimiser.zero_grad()
-        averaged.update_parameters(network)
-        losses.append(loss.detach())
-        done += 1
-        if done % measure_every == 0 or done == recipe.steps:
-            row = {"step": done, "loss": float(torch.stack(losses).mean())}
-            row["minutes"] = round((time.monotonic() - began) / 60, 1)
-            losses = []
-            if not math.isfinite(row["loss"]):
-                raise Pose3dError(f"{folder}: the loss is not finite any more; lower the rate")
-            if rank == 0:
-                if validation is not None:
-                    row |= measure(averaged.module, validation, recipe.precision, device)
-                    network.train()
-                rows.append(row)
-                tell(", ".join(f"{name} {value:.5g}" for name, value in row.items()))
-                _write_log(folder, rows)
-                training = told | {"steps_made": done}
-                save_pose(averaged.module, folder / WEIGHTS, training)
-                keep()
-            saved = time.monotonic()
-        elif time.monotonic() - saved > CHECKPOINT_S:
-            keep()
-            saved = time.monotonic()
-    if processes > 1:
-        distributed.destroy_process_group()
+    loop.run(
+        recipe,
+        network,
+        folder,
+        told,
+        batches=lambda *where: _batches(recipe, people, *where, workers),
+        loss=lambda learner, batch: _loss(learner, *(part.to(device) for part in batch), recipe),
+        measure=measured,
+        save=lambda network, training: save_pose(network, folder / WEIGHTS, training),
+        measure_every=measure_every,
+        device=device,
+        tell=tell,
+    )
     return folder / WEIGHTS
 
 
@@ -175,14 +116,6 @@ def measure(
     }
 
 
-def _join(device: torch.device) -> tuple[int, int]:
-    """This process's number and how many there are."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return 0, 1
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    return distributed.get_rank(), distributed.get_world_size()
-
-
 def _started(init: str | Path, recipe: Recipe) -> HRNet:
     network = load_pose(init, cam_blocks=recipe.cam_blocks, input_size=recipe.size)
     wanted = recipe.network().config
@@ -192,25 +125,6 @@ def _started(init: str | Path, recipe: Recipe) -> HRNet:
                 f"{init}: {part} {network.config[part]}, but the recipe says {wanted[part]}"
             )
     return network
-
-
-def _groups(network: nn.Module, decay: float) -> list[dict]:
-    """Weights that decay: those of convolutions, not norms, biases and scales."""
-    parts: dict[bool, list[nn.Parameter]] = {True: [], False: []}
-    for parameter in network.parameters():
-        parts[parameter.ndim > 1].append(parameter)
-    return [
-        {"params": parts[True], "weight_decay": decay},
-        {"params": parts[False], "weight_decay": 0.0},
-    ]
-
-
-def _share(done: int, recipe: Recipe) -> float:
-    """Of the largest learning rate."""
-    if done < recipe.warmup:
-        return (done + 1) / recipe.warmup
-    way = (done - recipe.warmup) / max(1, recipe.steps - recipe.warmup)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, way)))
 
 
 def _loss(
@@ -245,51 +159,6 @@ def _batches(
 
     return iter(
         torch.utils.data.DataLoader(
-            crops, batch_sampler=keys(), num_workers=workers, worker_init_fn=_quiet_worker
+            crops, batch_sampler=keys(), num_workers=workers, worker_init_fn=loop.quiet_worker
         )
     )
-
-
-def _quiet_worker(_: int) -> None:
-    import cv2
-
-    cv2.setNumThreads(1)
-
-
-def _resume(
-    folder: Path,
-    told: dict,
-    network: nn.Module,
-    averaged: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    scaler: torch.amp.GradScaler,
-) -> tuple[int, float, list[dict]]:
-    """Steps, seconds and measurements so far; the rest is put where it belongs."""
-    path = folder / CHECKPOINT
-    if not path.exists():
-        return 0, 0.0, []
-    state = read_checkpoint(path)
-    try:
-        before = state["told"]
-        other = [key for key in told if before[key] != told[key]]
-        if other:
-            key = other[0]
-            raise Pose3dError(
-                f"{path}: of another run ({key} {before[key]!r} there, {told[key]!r} now); give "
-                "another folder"
-            )
-        network.load_state_dict(state["network"])
-        averaged.load_state_dict(state["averaged"])
-        optimiser.load_state_dict(state["optimiser"])
-        scaler.load_state_dict(state["scaler"])
-        return state["done"], state["seconds"], state["rows"]
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise Pose3dError(f"{path}: not a checkpoint of this run ({error})") from None
-
-
-def _write_log(folder: Path, rows: list[dict]) -> None:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[-1]), lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_file(folder / LOG, text.getvalue().encode())

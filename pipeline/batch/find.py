@@ -40,8 +40,9 @@ class Video:
 
     @property
     def shown(self) -> str:
-        """The place for people to read: names of files may hold bytes that are no text."""
-        return in_unicode(self.place)
+        """The place for people to read: names may hold what is no text, or commands terminals."""
+        text = in_unicode(self.place)
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 @dataclass(frozen=True)

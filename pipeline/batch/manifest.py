@@ -26,9 +26,20 @@ from pathlib import Path
 
 from pipeline.batch.find import Video
 from pipeline.batch.kept import made_of
-from pipeline.batch.storage import content_id, make_folder, place, read_all, write
+from pipeline.batch.storage import (
+    StoredPath,
+    content_id,
+    make_folder,
+    place,
+    read_all,
+    same_file,
+    write,
+)
+from weights.errors import Pose3dError
 
 FORMAT, VERSION = "pose3d-batch", 1
+# Bytes of a file's name, of 255, which leave room for the endings of all that is made of it.
+LONGEST_NAME = 225
 
 
 @dataclass
@@ -99,6 +110,16 @@ class Manifest:
     def video_path(self, name: str) -> Path:
         """Where the rendered video is, or will be."""
         return self.folder / f"{name}_pose3d.mp4"
+
+    def check_targets(self, name: str, video: Path | StoredPath) -> None:
+        """Raise OSError or Pose3dError, before the work, if a video's outputs cannot be there."""
+        if len(os.fsencode(name.rpartition("/")[2])) > LONGEST_NAME:
+            raise Pose3dError("its name is too long for outputs beside it: rename it")
+        for target in (self.result_path(name), self.video_path(name)):
+            if target.is_dir():
+                raise Pose3dError(f"{target} is a folder; move it or choose another --output")
+            if target.exists() and same_file(target, video):
+                raise Pose3dError(f"{target} would be overwritten; choose another --output")
 
     def detections_path(self, digest: str) -> Path:
         """Where the first pass over a video is kept, by the SHA-256 of the video."""

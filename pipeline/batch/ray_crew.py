@@ -35,6 +35,8 @@ OBJECT_STORE_BYTES = 100_000_000
 # So many workers in a row that died before they could do anything mean that none ever will.
 FAILED_STARTS = 10
 LOOK_EVERY_S = 2.0
+# Without any node: that of this process is gone, and what is started here as well.
+NO_NODE_S = 20.0
 # Without room for any worker, after which a batch gives up: clusters that grow do so in minutes.
 NO_ROOM_S = 900.0
 
@@ -197,6 +199,8 @@ class RayCrew:
         self._looked_s = time.monotonic()
         if self.slots or self._all:
             self._room_s = self._looked_s
+        elif not nodes and self._looked_s - self._room_s > NO_NODE_S:
+            raise Pose3dError("no node of the Ray cluster is alive any more: run it again")
         elif self._looked_s - self._room_s > NO_ROOM_S:
             raise Pose3dError(
                 "no node of the Ray cluster has had room for a worker, which needs "

@@ -20,8 +20,8 @@ from pipeline.batch.locks import working_folder
 from pipeline.batch.manifest import Manifest, Record
 from pipeline.batch.plan import plan
 from pipeline.batch.recipe import STAGES, Recipe
-from pipeline.batch.storage import StoredPath, move, place, remove_folder, same_file
-from pipeline.batch.tasks import Listener, Outcome, Summary, Task, tasks_of
+from pipeline.batch.storage import StoredPath, move, place, remove_folder
+from pipeline.batch.tasks import Listener, Outcome, Summary, Task, largest_first, tasks_of
 from pipeline.batch.work import Job
 from pipeline.batch.workers import Crew, Hand
 from pipeline.segments import Cut, Cuts
@@ -64,6 +64,7 @@ def run_batch(
     with working_folder(manifest.home, shard) as folder:
         manifest.read()  # what another batch did before this one had the lock
         tasks = tasks_of(videos, manifest, shard)
+        tasks = tasks if limit else largest_first(tasks, manifest)
         listener.begin(len(tasks))
         _Batch(
             manifest=manifest,
@@ -224,19 +225,12 @@ class _Batch:
                         remove_folder(self.manifest.segments_path(record.name))
                     self._end(None, Outcome(task, "skipped"))
                     continue
-                self._check_targets(task)
+                self.manifest.check_targets(task.name, task.video.path)
             except (OSError, Pose3dError) as error:
                 self._end(None, Outcome(task, "failed", _one_line(error), first))
                 continue
             return task, record, first
         return None
-
-    def _check_targets(self, task: Task) -> None:
-        for target in (self.manifest.result_path(task.name), self.manifest.video_path(task.name)):
-            if target.is_dir():
-                raise Pose3dError(f"{target} is a folder; move it or choose another --output")
-            if target.exists() and same_file(target, task.video.path):
-                raise Pose3dError(f"{target} would be overwritten; choose another --output")
 
     def _job(self, course: Course, step: Step, folder: Path) -> Job:
         path, record = course.task.video.path, course.record

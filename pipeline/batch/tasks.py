@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from pipeline.batch.find import Video
@@ -82,6 +83,22 @@ def tasks_of(
     # Names depend on all videos.
     named = zip(videos, manifest.names(videos), strict=True)
     return [Task(video, name) for video, name in named if own(video)]
+
+
+def largest_first(tasks: Sequence[Task], manifest: Manifest) -> list[Task]:
+    """So that no worker is left with a long video when the others have done theirs."""
+
+    def size(task: Task) -> int:
+        known = manifest.of(task.video.path)
+        if known is not None:
+            return known.bytes
+        try:
+            # Asking a store for every object takes longer than it is worth.
+            return task.video.path.stat().st_size if isinstance(task.video.path, Path) else 0
+        except OSError:
+            return 0
+
+    return sorted(tasks, key=size, reverse=True)
 
 
 def dry_run(

@@ -95,7 +95,7 @@ def test_mediapipe_that_is_not_installed(monkeypatch):
 )
 def test_unknown_names(name, close):
     message = the_error(name)
-    assert f"unknown detector of people '{name}': choose one of rtmdet, faster-rcnn" in message
+    assert f"unknown detector of people '{name}': choose one of centernet, rtmdet" in message
     assert message.endswith(f"; did you mean {close}?" if close else "boxes:FILE")
 
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.batch.find import find_videos
+from pipeline.batch.find import Video, find_videos
 from pipeline.batch.manifest import Manifest, Record
 from pipeline.video import VideoWriter
 from tests.pipeline.clips import make_clip
@@ -183,3 +183,8 @@ def test_names_stay(clips, tmp_path):
     assert names(other, output)[0]["b.mp4"] == "b.mp4"
     shutil.rmtree(folder)
     assert names(other, output)[0]["b.mp4"] == "b"
+
+
+def test_names_are_shown_without_commands_to_terminals():
+    shown = Video(Path("/a"), "red\x1b[31m\nü\udcff.mp4").shown
+    assert shown == "red\\x1b[31m\\nü\ufffd.mp4"

@@ -206,3 +206,26 @@ def test_a_target_that_is_a_folder_fails_before_the_work(shop):
     summary, stages = shop.run()
     assert stages == stages_of("b")
     assert "is a folder" in summary.of("failed")[0].reason
+
+
+def test_large_videos_come_first(shop):
+    shop.write(a="a", b="b" * 300, c="c" * 20)
+    _, stages = shop.run(workers=1)
+    assert [line.split()[1] for line in stages if line.startswith("detect")] == [
+        "b.txt",
+        "c.txt",
+        "a.txt",
+    ]
+    shop.write(d="d", e="e" * 300)
+    # Of a few, the first ones by name.
+    _, stages = shop.run(workers=1, limit=1)
+    assert {line.split()[1] for line in stages} == {"d.txt"}
+
+
+def test_a_name_that_leaves_no_room(shop):
+    name = "n" * 240
+    shop.write(**{name: "a", "b": "b"})
+    summary, stages = shop.run()
+    assert stages_of("b") == stages
+    (failed,) = summary.of("failed")
+    assert "name is too long" in failed.reason

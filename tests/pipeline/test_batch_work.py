@@ -281,7 +281,7 @@ def test_a_better_network_that_was_fetched_changes_auto(tmp_path, monkeypatch):
     (tmp_path / entry.file).write_bytes(b"weights")
     detect = recipe_of(Settings()).detect
     assert detect["pose2d"] == ["hrnet-w32-256x192", sha256(tmp_path / entry.file)]
-    assert detect["people detector"][0] == "mediapipe"
+    assert detect["people detector"][0] == "centernet"
 
 
 def test_a_plan_says_why(tmp_path, clip):

@@ -192,8 +192,7 @@ def test_who_can_be_asked_for(value, fine):
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"people": "2"}, "MediaPipe finds one person; for several: pose3d weights fetch rtmdet"),
-        ({"detector": "mediapipe", "people": "3"}, "MediaPipe finds one person"),
+        ({"detector": "mediapipe", "people": "3"}, "MediaPipe finds one person; for several"),
         ({"detector": "boxes:b.csv", "start": 2.0}, "counts the video's frames from 0"),
         ({"detector": "boxes:b.csv", "det_every": 3}, "leave out start and det-every"),
     ],
@@ -204,8 +203,19 @@ def test_detectors_that_do_not_serve(tmp_path, monkeypatch, values, words):
         detection.check_pose2d(Settings(pose2d="net.pth", **values))
 
 
+def test_our_own_detector_is_taken_where_none_was_fetched(tmp_path, monkeypatch):
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
+    assert detection.choose_detector(Settings()) == "centernet"
+    found = detection.open_people(Settings(device="cpu"))
+    assert found.weights_identity["sha256"] == store.entries()["centernet"].sha256
+    download.location(store.public()["rtmdet-tiny"]).write_bytes(b"")
+    assert detection.choose_detector(Settings()) == "rtmdet-tiny"
+    assert detection.choose_detector(Settings(detector="whole-frame")) == "whole-frame"
+
+
 def test_one_person_where_all_were_asked_for_is_told(people, tmp_path, monkeypatch):
     monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
-    assert any("of whom it finds one" in line for line in people(people="all").warnings)
-    assert people(people="all", detector="whole-frame").warnings == []
+    warnings = people(people="all", detector="mediapipe").warnings
+    assert any("of whom it finds one" in line for line in warnings)
+    assert people(people="all").warnings == []
     assert people().warnings == []

@@ -28,10 +28,12 @@ def quick(here, monkeypatch):
 def test_a_batch_and_the_same_again(quick, command):
     code, out, err = command("batch", "in", "-o", "out", "--workers", 1)
     assert code == 1
-    failure, first, second = err.splitlines()
+    failure, *lines = err.splitlines()
     assert failure.startswith("[1/3] broken.mp4: failed: is ")
-    assert first.startswith("[2/3] a.mp4: 6 frames in ")
-    assert second.startswith("[3/3] b.mp4: 6 frames in ")
+    assert [line[:5] for line in lines] == ["[2/3]", "[3/3]"]
+    # The larger one came first.
+    for name, line in zip(("a.mp4", "b.mp4"), sorted(lines, key=lambda s: s[6:]), strict=True):
+        assert line[6:].startswith(f"{name}: 6 frames in ")
     assert "broken.mp4  is " in out
     assert "videos: 2 done, 0 skipped (done before), 1 failed" in out
     assert "times real time" in out

@@ -69,7 +69,7 @@ def test_fits_80_columns_with_whole_names(narrow):
     assert max(map(len, lines)) <= 80
     for name in NAMES:
         assert sum(line.split()[:1] == [name] for line in lines) == 2
-    for entry in store.entries().values():
+    for entry in store.shipped("lifter").values():
         assert entry.file in narrow.replace("\n", "")
 
 
@@ -78,7 +78,7 @@ def test_every_lifter_has_its_paper():
 
 
 def test_every_shipped_lifter_is_one_that_can_be_built():
-    for name in store.entries():
+    for name in store.shipped("lifter"):
         assert lifters3d.load(name).weights_identity["name"] == name
 
 

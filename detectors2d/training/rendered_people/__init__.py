@@ -24,15 +24,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from detectors2d.training.rendered_people.assets import Assets
     from detectors2d.training.rendered_people.labels import Person, Picture
-    from detectors2d.training.rendered_people.studio import crops, scenes
+    from detectors2d.training.rendered_people.studio import crops, cut_outs, scenes
 
-__all__ = ["Assets", "Person", "Picture", "crops", "scenes"]
+__all__ = ["Assets", "Person", "Picture", "crops", "cut_outs", "scenes"]
 
 _MODULES = {
     "Assets": "assets",
     "Person": "labels",
     "Picture": "labels",
     "crops": "studio",
+    "cut_outs": "studio",
     "scenes": "studio",
 }
 

@@ -90,6 +90,20 @@ def scenes(
             studio.exchange_actor(pictures=sum(people) / 2)
 
 
+def cut_outs(
+    assets: Assets, seed: int | list[int] = 0, size: tuple[int, int] = (288, 384)
+) -> Iterator[np.ndarray]:
+    """Single people without surroundings, without end: (h, w, 4) uint8 RGBA, alpha 0 or 255.
+
+    The whole body, cut to its box; before that it fills a picture of ``size`` = (w, h) px.
+    """
+    studio = Studio(assets, seed, size, 1, None, 0, _CAST, shadow_size=512)
+    with contextlib.closing(studio):
+        while True:
+            yield studio.cut_out()
+            studio.exchange_actor(pictures=1)
+
+
 def _in_own_context(method: Method) -> Method:
     """OpenGL draws where it drew last: several studios in one process would draw into one."""
 
@@ -142,14 +156,7 @@ class Studio:
         place = self._place(list(self.assets.light))
         order = rng.permutation(len(self.cast))
         main = self.cast[order[0]].pose(rng)
-        centre = (main.vertices.min(0) + main.vertices.max(0)) / 2
-        distance = float(np.exp(rng.uniform(np.log(2.2), np.log(9))))
-        from_above = rng.random() < 0.07
-        elevation = np.radians(rng.uniform(35, 65) if from_above else rng.uniform(-5, 35))
-        eye = centre + distance * np.array([np.cos(elevation), 0, np.sin(elevation)])
-        eye[2] = max(eye[2], 0.25)
-        tilted = rng.random() < 0.1
-        view = look_at(eye, centre, np.radians(rng.normal(0, 15 if tilted else 4)))
+        view, distance = self._view(main)
 
         poses, occluded = [main], rng.random() < 0.4
         by_person = occluded and rng.random() < 0.5
@@ -166,10 +173,9 @@ class Studio:
         zoom, shift = rng.uniform(1.05, 1.45), rng.normal(0, 0.04, 2)
         if rng.random() < 0.2:  # cut off by the edge of the picture
             zoom, shift = rng.uniform(0.6, 1.1), rng.uniform(-0.28, 0.28, 2)
-        focal = 1 / (max((high - low)[1] / h, (high - low)[0] / w) * zoom)
         x, y = (low + high) / 2 + shift * (high - low)
-        intrinsics = [[focal, 0, w / 2 - focal * x], [0, focal, h / 2 - focal * y], [0, 0, 1]]
-        image, people = self._shoot(poses, Camera(np.array(intrinsics), *view), place)
+        intrinsics = self._intrinsics((x, y), zoom * (high - low))
+        image, people = self._shoot(poses, Camera(intrinsics, *view), place)
 
         person = people[0]
         if occluded and not by_person:
@@ -181,6 +187,29 @@ class Studio:
         if person.area < 0.02 * w * h or (person.coco[:, 2] == VISIBLE).sum() < 4:
             return None
         return Picture(with_faults(image, rng), [person])
+
+    @_in_own_context
+    def cut_out(self) -> np.ndarray:
+        """One person without surroundings; see ``cut_outs``."""
+        w, h = self.size
+        pose = self.cast[int(self.rng.integers(len(self.cast)))].pose(self.rng)
+        pose.actor.recolour(self.rng)
+        view, _ = self._view(pose)
+        corners, _ = Camera(np.eye(3), *view).project(pose.vertices)
+        low, high = corners.min(0), corners.max(0)
+        image, _, figures = self.renderer.render(
+            [pose],
+            Camera(self._intrinsics((low + high) / 2, 1.02 * (high - low)), *view),
+            self._place(list(self.assets.light)),
+            spheres=np.zeros((0, 4)),
+            centre=pose.coco.mean(0),
+            radius=1.6,
+            surroundings=np.zeros((h, w, 3), np.uint8),
+        )
+        mask = figures > 0
+        rows, columns = np.nonzero(mask.any(1))[0], np.nonzero(mask.any(0))[0]
+        cut = np.dstack([image, np.where(mask, 255, 0).astype(np.uint8)])
+        return cut[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
     @_in_own_context
     def scene(self, people: tuple[int, int]) -> Picture:
@@ -212,6 +241,25 @@ class Studio:
             found = [behind(person, thing) for person in found]
         found = [person for person in found if person.area >= _LEAST_AREA]
         return Picture(with_faults(image, rng), found)
+
+    def _view(self, main: Pose) -> tuple[tuple[np.ndarray, np.ndarray], float]:
+        """A random camera's rotation and translation, that look at a pose, and its distance, m."""
+        rng = self.rng
+        centre = (main.vertices.min(0) + main.vertices.max(0)) / 2
+        distance = float(np.exp(rng.uniform(np.log(2.2), np.log(9))))
+        from_above = rng.random() < 0.07
+        elevation = np.radians(rng.uniform(35, 65) if from_above else rng.uniform(-5, 35))
+        eye = centre + distance * np.array([np.cos(elevation), 0, np.sin(elevation)])
+        eye[2] = max(eye[2], 0.25)
+        tilted = rng.random() < 0.1
+        return look_at(eye, centre, np.radians(rng.normal(0, 15 if tilted else 4))), distance
+
+    def _intrinsics(self, middle: np.ndarray, extent: np.ndarray) -> np.ndarray:
+        """(3, 3): what is ``extent`` (2,) wide and high around ``middle``, at 1 m, fills it all."""
+        w, h = self.size
+        focal = 1 / max(extent[1] / h, extent[0] / w)
+        x, y = middle
+        return np.array([[focal, 0, w / 2 - focal * x], [0, focal, h / 2 - focal * y], [0, 0, 1]])
 
     def _place(self, panoramas: list[str]) -> Place:
         """One of some panoramas, with random light and floor."""

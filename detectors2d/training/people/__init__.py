@@ -1,0 +1,1 @@
+"""Training of the small detector of people (``detectors2d.people.small``)."""
