@@ -85,7 +85,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
         knobs,
         segment_s=arguments.segment,
         overlap_s=arguments.overlap,
-        longest_first=arguments.longest_first,
+        largest_first=not arguments.by_name,
     )
     run = simulate(
         jobs,
@@ -195,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     own.add_argument("--workers", type=int, default=2, help="of a core each")
     own.add_argument("--segment", type=float, help="seconds of the parts of long videos")
     own.add_argument("--overlap", type=float, default=2.0, help="seconds of segments")
-    own.add_argument("--longest-first", action="store_true", help="pose3d goes by names")
+    own.add_argument("--by-name", action="store_true", help="not the largest first")
     own.add_argument(
         "--mtbf", type=float, default=float("inf"), help="hours between deaths of a worker"
     )

@@ -58,13 +58,13 @@ def jobs_of(
     *,
     segment_s: float | None = None,
     overlap_s: float = 2.0,
-    longest_first: bool = False,
+    largest_first: bool = True,
 ) -> list[Phases]:
     """What a fleet of workers, a core each, has to do for videos; finding and hashing left out.
 
     segment_s : videos longer than one and a half of it are split, the first pass into jobs of about
         so many seconds that begin ``overlap_s`` earlier, and the rendering; lifted they are whole
-    longest_first : which pose3d does not do; else in the order of the videos
+    largest_first : the order of files' sizes, in which pose3d works; else that of the videos
     """
     if segment_s is not None and segment_s <= overlap_s:
         raise Pose3dError(f"--segment must be longer than the overlap of {overlap_s:g} s")
@@ -89,8 +89,8 @@ def jobs_of(
                 [(Step(render.seconds / count, render.bytes / count),)] * count,
             ]
         )
-    if longest_first:
-        order = np.argsort(-(found + cost["lift"] + drawn), kind="stable")
+    if largest_first:
+        order = np.argsort(-videos.bytes, kind="stable")
         work = [work[index] for index in order]
     return work
 

@@ -101,12 +101,12 @@ def test_without_deaths_or_tails_the_simulation_is_the_closed_form():
     assert run.wall == pytest.approx(made.bounds_s(cores=4)["cores"])
 
 
-def test_longest_first_leaves_no_long_one_for_the_end():
+def test_largest_first_leaves_no_long_one_for_the_end():
     # ms a frame: two decodings, 2D, lifting, drawing, encoding; 10 frames a second; a start of 2 s.
     many = videos(seconds=[100.0] * 8 + [4000.0])
     short, long = (2 + each * 10 * (4 + 20 + 0.1 + 2 + 10) / 1000 for each in (100, 4000))
     walls = [
-        simulate(jobs_of(COSTS, many, Knobs(), longest_first=first), workers=4).wall
+        simulate(jobs_of(COSTS, many, Knobs(), largest_first=first), workers=4).wall
         for first in (False, True)
     ]
     assert walls == pytest.approx([2 * short + long, long])
