@@ -166,17 +166,17 @@ def test_latency_that_is_told_is_that_of_a_viewer(here, run, tiny, monkeypatch):
 
 def test_a_camera_that_drops_out_does_not_end_the_recording(here, run, tiny):
     with RtspServer(lambda number: clock_picture(), hang_up_after=60) as server:
-        arguments = ("--url", server.url, "--record", "session.npz", "--seconds", 6)
+        arguments = ("--url", server.url, "--record", "session.npz", "--seconds", 12)
         error, out = run(*arguments, "--lifter", tiny, "--no-flip")
     assert error is None
     assert "broke off: it was closed" in out
     assert f"{server.url} is back" in out
     result = pose3d.load_result("session.npz")
     assert result.provenance["input"]["name"] == server.url
-    away = int(np.diff(result.time_s).argmax())
-    assert np.diff(result.time_s)[away] > 0.5
-    assert away > 10
-    assert result.time_s[-1] - result.time_s[away + 1] > 0.3
+    away = np.flatnonzero(np.diff(result.time_s) > 0.5)
+    away = away[away > 10]  # a busy machine stutters at first
+    assert len(away)
+    assert result.time_s[-1] - result.time_s[away[0] + 1] > 0.3
 
 
 def test_very_slow_lifter(here, clip, run, tiny, monkeypatch):
