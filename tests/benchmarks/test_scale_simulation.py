@@ -1,6 +1,7 @@
 """The simulated fleet against answers that are known."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,7 +104,7 @@ def test_without_deaths_or_tails_the_simulation_is_the_closed_form():
 
 def test_largest_first_leaves_no_long_one_for_the_end():
     # ms a frame: two decodings, 2D, lifting, drawing, encoding; 10 frames a second; a start of 2 s.
-    many = videos(seconds=[100.0] * 8 + [4000.0])
+    many = replace(videos(seconds=[100.0] * 8 + [4000.0]), bytes=np.array([1e6] * 8 + [4e7]))
     short, long = (2 + each * 10 * (4 + 20 + 0.1 + 2 + 10) / 1000 for each in (100, 4000))
     walls = [
         simulate(jobs_of(COSTS, many, Knobs(), largest_first=first), workers=4).wall
