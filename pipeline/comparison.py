@@ -14,10 +14,9 @@ from scipy.optimize import linear_sum_assignment
 from lifters3d.evaluation.metrics import align_similarity, joint_errors
 from lifters3d.evaluation.protocols import Errors, Results, evaluate_clips
 from lifters3d.skeleton import HIP, LIMB_JOINTS
-from pipeline.detection import in_unicode
 from pipeline.result import load_result
 from weights.errors import Pose3dError
-from weights.files import write_file
+from weights.files import in_unicode, write_file
 
 FILE_FORMAT, FILE_VERSION = "pose3d-comparison", 1
 _TRUTH_KEYS = frozenset({"joints3d_world", "joints2d", "R", "t", "fps", "size"})

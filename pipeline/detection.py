@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -34,6 +33,7 @@ from pipeline.tracker import Tracker
 from pipeline.video import Frame, VideoInfo, VideoReader, prefetch
 from weights import download, store
 from weights.errors import Pose3dError
+from weights.files import in_unicode
 
 if TYPE_CHECKING:
     from detectors2d.mm.pose import MMPose
@@ -384,9 +384,3 @@ def expected_frames(info: VideoInfo, settings: Settings) -> int | None:
         return None
     end = info.duration_s if settings.end is None else min(settings.end, info.duration_s)
     return max(1, round((end - (settings.start or 0)) * info.frame_rate))
-
-
-def in_unicode(text: str) -> str:
-    """Names of files may hold bytes that are no UTF-8 (old archives), which JSON cannot."""
-
-    return os.fsencode(text).decode("utf-8", "replace")

@@ -18,7 +18,7 @@ from pipeline.bones import constant_bones, height_scale
 from pipeline.cleaning import fill_gaps, fill_joints, segments
 from pipeline.compute import choose_device, choose_precision
 from pipeline.contacts import lock_feet
-from pipeline.detection import Detections, Person, detect, in_unicode
+from pipeline.detection import Detections, Person, detect
 from pipeline.lifting import check_joints, focal_length, lift_sequences
 from pipeline.missing import complete_poses
 from pipeline.progress import Progress, Silence
@@ -32,7 +32,7 @@ from pipeline.uncertainty import expected_errors
 from pipeline.video import VideoReader
 from pipeline.world import World, estimate_world, root_path, usual_step
 from weights.errors import Pose3dError
-from weights.files import sha256
+from weights.files import in_unicode, sha256
 
 # Below this mean score of the limb joints a frame is marked low_confidence.
 LOW_CONFIDENCE = 0.35

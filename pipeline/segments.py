@@ -174,8 +174,6 @@ class Cutter:
 
     def __call__(self, path: Path) -> Cuts:
         """The segments of a video; whatever is wrong with it is told when it is worked on."""
-        if not isinstance(path, Path):  # in a store, from where every segment would fetch all of it
-            return Cuts()
         try:
             duration = VideoReader(path).info.duration_s
             if duration is not None and duration <= WORTH_IT * self.seconds:
@@ -193,8 +191,3 @@ class Cutter:
 
 
 Cut = Callable[[Path], Cuts]
-
-
-def never(path: Path) -> Cuts:
-    """Leaves every video whole."""
-    return Cuts()

@@ -14,10 +14,9 @@ from urllib.parse import urlsplit
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
 
 from pipeline.capture import POLL_S, NewestSource
-from pipeline.video import KNOWN_MATRICES
+from pipeline.pictures import shape_of, to_rgb
 from weights.errors import Pose3dError
 
 SCHEMES = ("rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "tcp", "udp")
@@ -93,7 +92,7 @@ class StreamSource(NewestSource):
                 self._news.wait(POLL_S)
             if self._newest is None:
                 raise self._error or self._no_picture("it is empty")
-            self._shape = _shape(*self._newest[0])
+            self._shape = shape_of(*self._newest[0])
         width, height, turns = self._shape
         self.size = (height, width) if turns % 2 else (width, height)
 
@@ -239,29 +238,15 @@ class StreamSource(NewestSource):
     def _to_rgb(self, picture: tuple[av.VideoFrame, Fraction | None]) -> np.ndarray:
         frame, aspect = picture
         width, height, turns = self._shape
-        new_width, new_height, new_turns = _shape(frame, aspect)
+        new_width, new_height, new_turns = shape_of(frame, aspect)
         change = (new_width / new_height) / (width / height)
         if new_turns != turns or abs(change - 1) > SAME_SHAPE:
             raise Pose3dError(
                 f"{self.name} changed its pictures from {width}x{height} to "
                 f"{new_width}x{new_height}, which is another shape: start anew"
             )
-        matrix = None
-        if not frame.format.is_rgb and frame.colorspace not in KNOWN_MATRICES:
-            matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
         # Of another size, they become as large as the first.
-        image = frame.to_ndarray(format="rgb24", width=width, height=height, src_colorspace=matrix)
-        return np.ascontiguousarray(np.rot90(image, turns))
-
-
-def _shape(frame: av.VideoFrame, aspect: Fraction | None) -> tuple[int, int, int]:
-    """Width and height with square pixels, and by how many quarters to turn (counter-clockwise)."""
-    width, height = frame.width, frame.height
-    if aspect and 1 < aspect <= 4:
-        width = round(width * aspect)
-    elif aspect and Fraction(1, 4) <= aspect < 1:
-        height = round(height / aspect)
-    return width, height, round(frame.rotation / 90) % 4
+        return to_rgb(frame, self._shape)
 
 
 def _options(url: str) -> dict:

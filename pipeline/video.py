@@ -20,9 +20,9 @@ from typing import TypeVar
 
 import av
 import numpy as np
-from av.video.reformatter import Colorspace
 
 from pipeline.containers import Source, writing_failures
+from pipeline.pictures import shape_of, to_rgb
 from pipeline.soundtrack import open_soundtrack
 from pipeline.yuv import to_yuv420
 from weights.errors import Pose3dError
@@ -32,8 +32,6 @@ T = TypeVar("T")
 MADE_BY = "rendered by pose3d"  # in every written file, so that its videos are told from others
 TICKS_PER_SECOND = 90_000  # at least; the clock of written files
 SNAP_S = 0.9e-3  # stamps of MKV and WebM are whole milliseconds: put them back on the frame grid
-# AVColorSpace numbers whose matrix swscale knows: BT.709, FCC, BT.601 (two), SMPTE 240M, BT.2020.
-KNOWN_MATRICES = {1, 4, 5, 6, 7, 9}
 # What written files are tagged with: BT.709 primaries and curve (those of RGB on screens), and the
 # BT.601 matrix, because readers that look at no tags (OpenCV, most of Python) take it for granted.
 BT709, BT601, LIMITED_RANGE = 1, 6, 1
@@ -112,15 +110,9 @@ class VideoReader:
         self.has_stamps = first.pts is not None
         self.origin = first.pts or 0
         duration_s, self._duration_tolerance_s = source.duration_s()
-        width, height = first.width, first.height
-        aspect = stream.sample_aspect_ratio or Fraction(1)
-        if 1 < aspect <= 4:
-            width = round(width * aspect)
-        elif Fraction(1, 4) <= aspect < 1:
-            height = round(height / aspect)
-        self._picture = {"format": "rgb24", "width": width, "height": height}
-        self._quarter_turns = round(first.rotation / 90) % 4  # counter-clockwise
-        if self._quarter_turns % 2:
+        self._shape = shape_of(first, stream.sample_aspect_ratio)
+        width, height, turns = self._shape
+        if turns % 2:
             width, height = height, width
         self.info = VideoInfo(
             path=self._path,
@@ -129,7 +121,7 @@ class VideoReader:
             frame_rate=source.frame_rate,
             duration_s=duration_s,
             frame_count=stream.frames or None,
-            rotation=-90 * self._quarter_turns % 360,
+            rotation=-90 * turns % 360,
             has_audio=bool(source.container.streams.audio),
             codec=stream.codec_context.codec.canonical_name,
             pixel_format=first.format.name,
@@ -157,7 +149,7 @@ class VideoReader:
                     break
                 if time >= self._start_s:
                     try:
-                        image = self._to_rgb(frame)
+                        image = to_rgb(frame, self._shape)
                     except av.FFmpegError:
                         source.errors += 1
                         continue
@@ -208,14 +200,6 @@ class VideoReader:
                 f"{self._path} is damaged: {source.errors} faults were passed over, {count} "
                 "frames could be read"
             )
-
-    def _to_rgb(self, frame: av.VideoFrame) -> np.ndarray:
-        matrix = None
-        if not frame.format.is_rgb and frame.colorspace not in KNOWN_MATRICES:
-            # Untagged: players take high definition for BT.709, the rest for BT.601.
-            matrix = Colorspace.ITU709 if frame.height >= 720 else Colorspace.ITU601
-        image = frame.to_ndarray(src_colorspace=matrix, **self._picture)
-        return np.ascontiguousarray(np.rot90(image, self._quarter_turns))
 
 
 def probe(path: str | Path) -> VideoInfo:

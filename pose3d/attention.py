@@ -13,6 +13,7 @@ import typer
 from pipeline.settings import Settings, make_settings
 from pose3d import terminal
 from weights.errors import Pose3dError
+from weights.files import in_unicode
 
 if TYPE_CHECKING:
     from pipeline.result import PoseResult
@@ -79,8 +80,7 @@ def attention(
         )
     maps = attention_maps(network, windows.to(where))
     count = f"the mean of {len(windows)} windows" if len(windows) > 1 else "one window"
-    lifter_name, clip_name = network.weights_identity["name"], os.fsencode(clip.name)
-    names = f"{lifter_name} on {clip_name.decode('utf-8', 'replace')}"
+    names = f"{network.weights_identity['name']} on {in_unicode(clip.name)}"
     title = f"Attention of {textwrap.shorten(names, 70, placeholder=' ...')}: {count}"
     draw_attention(maps, f"{title} of {network.frames} frames", output)
     print(output)

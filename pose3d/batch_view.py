@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 
-from pipeline.batch.find import Found, in_unicode
+from pipeline.batch.find import Found
 from pipeline.batch.recipe import STAGES
 from pipeline.batch.tasks import Outcome, Summary, Task
 from pose3d import terminal
 from pose3d.table import make_table, print_tables, style_of
+from weights.files import in_unicode
 
 
 class BatchView:

@@ -55,9 +55,9 @@ def compare(
     """
     # The networks' libraries take seconds to import: not for --help.
     from pipeline.comparison import compare_poses, read_poses, save_json
-    from pipeline.detection import in_unicode
     from pipeline.plots import check_suffix, draw_comparison, save_figure
     from pipeline.process import check_targets, make_folder
+    from weights.files import in_unicode
 
     if output is not None:
         check_suffix(output)

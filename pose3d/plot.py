@@ -53,10 +53,10 @@ def plot(
     if angles is None and speed is None and height is None:
         angles = DEFAULT_ANGLES
     # The networks' libraries take seconds to import: not for --help.
-    from pipeline.detection import in_unicode
     from pipeline.plots import check_suffix, draw_result, save_figure
     from pipeline.process import check_targets, make_folder
     from pipeline.result import load_result
+    from weights.files import in_unicode
 
     check_suffix(output)
     loaded = load_result(result)

@@ -100,10 +100,10 @@ def _page_name(result: Path) -> str:
 
 def _write(path: Path, page: Path, video: Path | None, quiet: bool) -> None:
     # The networks' libraries take seconds to import: not for --help.
-    from pipeline.detection import in_unicode
     from pipeline.process import check_targets
     from pipeline.report import choose_video, write_report
     from pipeline.result import load_result
+    from weights.files import in_unicode
 
     result = load_result(path)
     check_targets(path, page.parent, [page])

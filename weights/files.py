@@ -35,3 +35,8 @@ def sha256(path: str | Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def in_unicode(name: str) -> str:
+    """A name of a file, or a text with one, without bytes that are no UTF-8 (of old archives)."""
+    return os.fsencode(name).decode("utf-8", "replace")

@@ -14,6 +14,7 @@ from pipeline.batch.storage import StoredPath, is_url, place
 from pipeline.containers import Source
 from pipeline.video import MADE_BY
 from weights.errors import Pose3dError
+from weights.files import in_unicode
 
 # A file of such a name that cannot be decoded is a broken video, any other one is no video.
 VIDEO_SUFFIXES = {
@@ -141,11 +142,6 @@ def look(path: Path) -> str:
         return plain_reason(error, path)
     except Exception as error:  # whatever strange files do to libav, the rest goes on
         return f"cannot be read ({type(error).__name__}: {error})"
-
-
-def in_unicode(name: str) -> str:
-    """A file's name without what is no text in it."""
-    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def plain_reason(error: object, path: Path) -> str:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipeline.batch.course import Course, Step, course_of
-from pipeline.batch.find import Video, in_unicode
+from pipeline.batch.find import Video
 from pipeline.batch.locks import working_folder
 from pipeline.batch.manifest import Manifest, Record
 from pipeline.batch.plan import plan
@@ -26,6 +26,7 @@ from pipeline.batch.work import Job
 from pipeline.batch.workers import Crew, Hand
 from pipeline.segments import Cut, Cuts
 from weights.errors import Pose3dError
+from weights.files import in_unicode
 
 # So many deaths of workers in a row, none of which had begun a video, mean that none ever will.
 STILLBORN = 3
@@ -195,7 +196,7 @@ class _Batch:
                 if chosen is None:
                     return None
                 self.limit -= 1
-                # In a store, a video is as far for a segment as for the whole.
+                # From a store, every segment would fetch the whole video.
                 if self.cut is None or isinstance(chosen[0].video.path, StoredPath):
                     self._begin(*chosen, Cuts())
                 else:

@@ -10,7 +10,7 @@ import numpy as np
 
 import lifters3d
 from pipeline.compute import choose_device, choose_precision
-from pipeline.detection import Person, in_unicode
+from pipeline.detection import Person
 from pipeline.keypoint_files.checks import in_pixels, warnings_of
 from pipeline.keypoint_files.people import KeypointFile, Track
 from pipeline.keypoint_files.skeletons import to_h36m
@@ -21,6 +21,7 @@ from pipeline.rendering.video import render_video
 from pipeline.settings import Settings
 from pipeline.video import VideoReader
 from weights.errors import Pose3dError
+from weights.files import in_unicode
 
 # Of files that do not say, and with a warning.
 FALLBACK_RATE = Fraction(30)

@@ -10,6 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from detectors2d.training.rendered_people import context
+from weights.errors import Pose3dError
+
 HEIGHT = 1.8
 HALF = 0.05  # of the boxes' thickness
 # Head, tail and parent of every bone of the CMU rig.
@@ -212,3 +215,12 @@ def write_assets(folder: Path) -> Path:
     cv2.imwrite(str(folder / "env/hall.jpg"), panorama)
     np.savez(folder / "env/light.npz", hall=np.ones((64, 128, 3), np.float16))
     return folder
+
+
+def opengl_is_missing():
+    """Whether nothing can be rendered here."""
+    try:
+        context.open_context().release()
+    except Pose3dError:
+        return True
+    return False

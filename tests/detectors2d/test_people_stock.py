@@ -8,22 +8,11 @@ import pytest
 
 from detectors2d.training.people.compose import Stock, still
 from detectors2d.training.people.stock import SIZE, main
-from detectors2d.training.rendered_people import context
 from detectors2d.training.rendered_people.assets import Assets
 from detectors2d.training.rendered_people.studio import cut_outs
 from tests.detectors2d import box_man
-from weights.errors import Pose3dError
 
-
-def opengl_is_missing():
-    try:
-        context.open_context().release()
-    except Pose3dError:
-        return True
-    return False
-
-
-pytestmark = pytest.mark.skipif(opengl_is_missing(), reason="needs moderngl and an EGL")
+pytestmark = pytest.mark.skipif(box_man.opengl_is_missing(), reason="needs moderngl and an EGL")
 
 
 @pytest.fixture(scope="module")

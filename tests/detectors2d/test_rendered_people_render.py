@@ -36,15 +36,7 @@ NO_SPHERES = np.zeros((0, 4))
 PLACE = Place("hall", 0.0, 0.5, np.array([1.0, 0.5, 1]), np.ones(3), 0, np.full(3, 0.3), 0.5)
 
 
-def opengl_is_missing():
-    try:
-        context.open_context().release()
-    except Pose3dError:
-        return True
-    return False
-
-
-needs_opengl = pytest.mark.skipif(opengl_is_missing(), reason="needs moderngl and an EGL")
+needs_opengl = pytest.mark.skipif(box_man.opengl_is_missing(), reason="needs moderngl and an EGL")
 
 
 @pytest.fixture(scope="module")
