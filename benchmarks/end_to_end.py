@@ -1,6 +1,6 @@
 """End-to-end error of the whole pipeline on clips with exact ground truth, beside MediaPipe's 3D.
 
-    python -m benchmarks.end_to_end demos/walk.mp4 [MORE.mp4 ...] [--lifter mixste]
+    python -m benchmarks.end_to_end demos/walk.mp4 [MORE.mp4 ...] [--lifter mixste] [--pose2d NAME]
 
 Beside each clip lies NAME.npz, the truth (``pipeline.comparison.read_poses``); the first person is
 scored. Errors are root-relative, in mm (MPJVE: mm per frame), over all 17 joints and over the 12
@@ -55,10 +55,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("clips", nargs="+", type=Path)
     parser.add_argument("--lifter", default="mixste")
+    parser.add_argument("--pose2d", default="auto", help="what finds the 2D joints")
     arguments = parser.parse_args()
     for clip in arguments.clips:
         target = read_poses(clip.with_suffix(".npz")).joints3d[:, 0]
-        ours = estimate(clip, lifter=arguments.lifter).joints3d[:, 0]
+        ours = estimate(clip, lifter=arguments.lifter, pose2d=arguments.pose2d).joints3d[:, 0]
         for name, poses in ((arguments.lifter, ours), ("MediaPipe 3D", mediapipe_world(clip))):
             row = ", ".join(f"{key} {value:.1f}" for key, value in errors(poses, target).items())
             print(f"{clip.stem:10s} {Path(name).stem:14s} {row}", flush=True)

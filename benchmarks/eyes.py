@@ -33,11 +33,11 @@ LIMBS = (
 
 def look(video: Path, pose2d: str, detector: str | None, end: float | None) -> Detections:
     """All people that a network sees in a video."""
-    alone = pose2d == "mediapipe"
+    alone = pose2d == "mediapipe" or detector == "mediapipe"
     settings = Settings(
         pose2d=pose2d,
-        detector=None if alone else detector,
-        people="largest" if alone or detector in (None, "mediapipe") else "all",
+        detector=None if pose2d == "mediapipe" else detector,
+        people="largest" if alone else "all",
         end=end,
     )
     return detect_coco(VideoReader(video, end_s=end), settings, Silence())

@@ -10,7 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from detectors2d.heatmaps import box_to_crop, crop_transforms, decode, decode_dark, flip_heatmaps
+from detectors2d.heatmaps import (
+    box_to_crop,
+    crop_transforms,
+    decode,
+    decode_dark,
+    flip_heatmaps,
+    untangle_legs,
+)
 from detectors2d.hrnet import IMAGE_MEAN, IMAGE_STD, JOINTS, STRIDE
 
 DECODERS = {"quarter": decode, "dark": decode_dark}
@@ -31,6 +38,7 @@ class TopDown:
         column is moved: the mirrored crop is taken 3 px further left, so that x goes to w - 4 - x
         and cells meet cells exactly.
     decoding : "quarter" (``heatmaps.decode``) or "dark" (``heatmaps.decode_dark``)
+    untangle : share legs out between left and right first (``heatmaps.untangle_legs``)
     batch : how many crops go through the network at once, which bounds the memory
     precision : type of the network's products, by autocast: bfloat16 is faster on CPUs that have
         it in hardware, float16 on GPUs
@@ -43,6 +51,7 @@ class TopDown:
         size: tuple[int, int] | None = None,
         flip: bool = True,
         decoding: Literal["quarter", "dark"] = "quarter",
+        untangle: bool = False,
         batch: int = 32,
         precision: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
@@ -56,6 +65,7 @@ class TopDown:
         self.size = tuple(size or network.input_size)
         self.flip = flip
         self.decode = DECODERS[decoding]
+        self.untangle = untangle
         self.batch = batch
         self.precision = precision
         self.weights_identity: dict[str, str] | None = getattr(network, "weights_identity", None)
@@ -95,6 +105,8 @@ class TopDown:
             heatmaps = self._heatmaps(
                 _crops([images[i] for i in owners[part]], centers[part], scales[part], self.size)
             )
+            if self.untangle:
+                heatmaps = untangle_legs(heatmaps)
             keypoints[part], scores[part] = self.decode(heatmaps, centers[part], scales[part])
         ends = np.cumsum(counts)[:-1]
         return list(zip(np.split(keypoints, ends), np.split(scores, ends), strict=True))

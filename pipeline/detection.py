@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from detectors2d.mediapipe import Keypoints, MediaPipePose
-from detectors2d.people.registry import OURS
-from pipeline.compute import choose_device, choose_precision
+from pipeline.networks import check_pose2d, choose_detector, open_top_down
 from pipeline.progress import Progress
 from pipeline.segments import Rule, Span
 from pipeline.settings import Settings
@@ -31,8 +30,6 @@ from pipeline.sightings import (
 from pipeline.sightings import Person as Person  # of whom ``Detections`` are
 from pipeline.tracker import Tracker
 from pipeline.video import Frame, VideoInfo, VideoReader, prefetch
-from weights import download, store
-from weights.errors import Pose3dError
 from weights.files import in_unicode
 
 if TYPE_CHECKING:
@@ -41,7 +38,6 @@ if TYPE_CHECKING:
     from detectors2d.people.protocol import Found
     from detectors2d.topdown import TopDown
 
-ADVISED = "hrnet-w48-256x192 rtmdet-m-person"
 # Frames whose people go through the networks together.
 FRAMES_AT_ONCE = 8
 # MediaPipe looks for its person anew at every multiple of so many seconds, for so long before.
@@ -50,15 +46,6 @@ LOOK_AGAIN_S, LOOK_S = 60.0, 2.0
 AGREE = 0.02
 # After so many looks, or so long, it makes no difference any more to a ``Tracker`` what was before.
 FOLLOW_LOOKS, FOLLOW_S = 24, 36.0
-# Public weights in the order in which "auto" takes them.
-PEOPLE_BEST_FIRST = (
-    "rtmdet-m-person",
-    "rtmdet-m",
-    "rtmdet-tiny",
-    "faster-rcnn-r50",
-    "rtmdet-nano-person",
-)
-BEST_FIRST = ("hrnet-w48-384x288", "hrnet-w48-256x192", "hrnet-w32-384x288", "hrnet-w32-256x192")
 
 
 def detect(
@@ -126,8 +113,8 @@ def see(
         warnings.append("there are faults in it")  # of a segment that was not read to its end
     if settings.people == "all" and weights.get("people", {}).get("name") == "mediapipe":
         warnings.append(
-            "MediaPipe found the people, of whom it finds one; for all: pose3d weights fetch "
-            + ADVISED.split()[1]
+            "MediaPipe found the people, of whom it finds one; for all, leave out --detector "
+            "mediapipe"
         )
     info = reader.info
     return Sightings(
@@ -187,49 +174,6 @@ def cutting_rule(settings: Settings) -> Rule | None:
     return Rule(every, warm_s=FOLLOW_S, warm_frames=FOLLOW_LOOKS * every)
 
 
-def choose_pose2d(settings: Settings) -> tuple[str, str]:
-    """What finds the joints ("auto" takes the best that is at hand), and how to get better."""
-    advice = "for several people and better joints: pose3d weights fetch " + ADVISED
-    if settings.pose2d != "auto":
-        return settings.pose2d, advice
-    for name in BEST_FIRST:
-        if download.location(store.public()[name]).is_file():
-            return name, ""
-    return "mediapipe", advice
-
-
-def check_pose2d(settings: Settings) -> str:
-    """What finds the joints; Pose3dError if other settings do not go with it."""
-    pose2d, advice = choose_pose2d(settings)
-    if pose2d == "mediapipe":
-        if settings.detector not in (None, "mediapipe"):
-            raise Pose3dError(
-                f"detector {settings.detector}: MediaPipe finds its one person by itself, detectors"
-                f" of people go with the weights of an HRNet; {advice}"
-            )
-        if settings.backend != "torch":
-            raise Pose3dError(
-                f"backend {settings.backend}: MediaPipe has a runtime of its own, backends run the "
-                f"weights of an HRNet; {advice}"
-            )
-        if settings.people not in ("largest", "all", "1", "id:1"):
-            raise Pose3dError(f"people {settings.people}: MediaPipe follows one person; {advice}")
-        return pose2d
-    detector = choose_detector(settings)
-    # (One after the other it may find several, of whom id:N is one.)
-    if detector == "mediapipe" and settings.people.isdigit() and settings.people != "1":
-        raise Pose3dError(
-            f"people {settings.people}: MediaPipe finds one person; for several: pose3d weights "
-            f"fetch {ADVISED.split()[1]}, or another --detector"
-        )
-    if detector.startswith("boxes:") and (settings.start or settings.det_every > 1):
-        raise Pose3dError(
-            f"detector {detector}: the file counts the video's frames from 0, one by one: leave "
-            "out start and det-every"
-        )
-    return pose2d
-
-
 def _follow_one(frames: Iterator[Frame], until_s: float, began_s: list[float]) -> Iterator[Sight]:
     """MediaPipe follows one person, whomever it finds first.
 
@@ -285,65 +229,9 @@ def _same(one: Keypoints | None, other: Keypoints | None) -> bool:
     return bool((apart * weight).sum() < AGREE * weight.sum() * np.ptp(one.keypoints, axis=0).max())
 
 
-def open_top_down(pose2d: str, settings: Settings) -> tuple[TopDown | MMPose, People]:
-    """The network of joints and the detector of people that the settings name."""
-    return open_pose2d(pose2d, settings), open_people(settings)
-
-
-def open_pose2d(pose2d: str, settings: Settings) -> TopDown | MMPose:
-    """A network of joints by a name of public weights, a file, or mmpose:CONFIG:FILE."""
-    # Networks' libraries take seconds to import.
-    from detectors2d.backends import accelerate
-    from detectors2d.registry import load_pose
-    from detectors2d.topdown import TopDown
-
-    device = choose_device(settings.device)
-    if pose2d.startswith("mmpose:"):
-        from detectors2d.mm.pose import MMPose, gives_heatmaps, split_name
-
-        config, weights = split_name(pose2d)
-        if weights is None:
-            raise Pose3dError(f"{pose2d}: which weights? mmpose:CONFIG:FILE names them")
-        if not gives_heatmaps(config):
-            if settings.backend != "torch":
-                raise Pose3dError(
-                    f"backend {settings.backend}: {config} gives no heat maps like HRNet's"
-                )
-            return MMPose(config, download.resolve(weights), device)
-        pose2d = pose2d.removesuffix(weights) + download.resolve(weights)
-    precision = choose_precision(settings.precision, device)
-    network = accelerate(load_pose(download.resolve(pose2d)), settings.backend, precision, device)
-    # Finer than the quarters of a cell of HRNet's own code.
-    return TopDown(network, flip=settings.flip, decoding="dark", precision=precision, device=device)
-
-
-def open_people(settings: Settings) -> People:
-    """The detector of people that the settings name, else the best that is at hand."""
-    from detectors2d.people import build_people
-
-    device = choose_device(settings.device)
-    name, _, weights = choose_detector(settings).partition("=")
-    if name in store.public():
-        kind = "rtmdet" if name.startswith("rtmdet") else "faster-rcnn"
-        return build_people(kind, download.resolve(name), device)
-    return build_people(name, weights or None, device)
-
-
 def _identity(network: object, name: str) -> dict[str, str]:
     """Whose weights these are: a name at least."""
     return getattr(network, "weights_identity", None) or {"name": name}
-
-
-def choose_detector(settings: Settings) -> str:
-    """Who finds the people for a network of joints.
-
-    Without the setting it is public weights that were fetched, else our own, which are shipped.
-    """
-    if settings.detector is not None:
-        return settings.detector
-    known = store.public()
-    here = (name for name in PEOPLE_BEST_FIRST if download.location(known[name]).is_file())
-    return next(here, OURS)
 
 
 def _see_all(

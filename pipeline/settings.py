@@ -30,8 +30,8 @@ class Settings:
     """Everything that changes what comes out.
 
     lifter : name of a lifter, or the path of a weights file
-    pose2d : "mediapipe", or the weights of a top-down network: a name of public weights that were
-        fetched, or a file; "auto" takes what is at hand
+    pose2d : "mediapipe", or the weights of a top-down network: a name of shipped weights or of
+        public ones that were fetched, or a file; "auto" is as ``networks.choose_pose2d`` says
     detector : who finds the people for such a network; None is the best at hand
     people : who is wanted: "largest", "all", a number N for the N largest, or "id:N"
     min_track : people seen for less than so many seconds are left out

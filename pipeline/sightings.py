@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pipeline.joints import coco_to_h36m
-from pipeline.people import choose_people, gather_tracks, link_tracks
+from pipeline.people import choose_people, gather_tracks, link_tracks, without_nobodies
 from pipeline.segments import Span
 from pipeline.settings import Settings
 from pipeline.tracker import Tracker
@@ -204,7 +204,7 @@ def who_is_who(seen: Sightings, settings: Settings) -> Detections:
     else:
         ids = numbered(seen, settings.det_every)
         tracks = gather_tracks(seen.frames, ids, seen.boxes, seen.keypoints, seen.scores)
-        tracks = link_tracks(tracks, time_s)
+        tracks = link_tracks(without_nobodies(tracks), time_s)
         people = [
             _person(track.id, track.frames, track.keypoints, track.scores, len(time_s))
             for track in choose_people(tracks, time_s, settings.people, settings.min_track)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,10 +24,11 @@ import numpy as np
 
 from detectors2d.heatmaps import COCO_MIRROR
 from pipeline.detection import detect_coco
-from pipeline.progress import Progress, Silence
+from pipeline.networks import check_pose2d
+from pipeline.progress import Silence
 from pipeline.settings import Settings
 from pipeline.sightings import Person
-from pipeline.video import Frame, VideoInfo, VideoReader
+from pipeline.video import Frame, VideoReader
 from weights.errors import Pose3dError
 from weights.files import write_file
 
@@ -37,12 +38,15 @@ SURE = 0.6
 AGREE, STEADY, TURN_S2 = 0.03, 0.02, 7.5
 # Of 17; with fewer a frame teaches nothing.
 FEWEST = 10
-# A frame must differ from the one before by so much, the mean of all joints in parts of the height.
+# A frame must differ by so much from the last one that teaches, the mean of all joints in parts of
+# the height.
 MOVED = 0.01
 # The cut around a person, in sizes of the box, and at most so many pixels.
 AROUND, LARGEST = 1.6, 384
-MARGIN = 0.1
-QUALITY = 92
+# A body reaches beyond its joints by a part of its size; joints in doubt are believed to be within
+# so much of the sure ones.
+MARGIN, DOUBT = 0.1, 0.5
+QUALITY = 92  # of JPEG
 
 
 @dataclass(frozen=True)
@@ -89,7 +93,8 @@ def lessons(
 ) -> list[Lesson]:
     """The frames that teach, of people seen in a video and in its mirror image.
 
-    ``mirrored`` are as they were found there, with x from the other side of pictures of ``size``.
+    ``time_s`` (F,); ``mirrored`` are as they were found there, with x from the other side of the
+    pictures, whose ``size`` is (width, height) px.
     """
     others = np.stack([person.keypoints for person in mirrored], axis=1)[:, :, list(COCO_MIRROR)]
     others = others * [-1, 1] + [size[0], 0]
@@ -120,7 +125,6 @@ class _Mirrored:
 
     def __init__(self, reader: VideoReader) -> None:
         self._reader = reader
-        self.info: VideoInfo = reader.info
 
     def __iter__(self) -> Iterator[Frame]:
         for frame in self._reader:
@@ -130,10 +134,10 @@ class _Mirrored:
         return getattr(self._reader, name)
 
 
-def study(video: Path, settings: Settings, progress: Progress) -> list[Lesson]:
+def study(video: Path, settings: Settings) -> list[Lesson]:
     """What a video teaches; the network and the detector of the settings are the teacher."""
-    seen = detect_coco(VideoReader(video), settings, progress)
-    mirrored = detect_coco(_Mirrored(VideoReader(video)), settings, progress)
+    seen = detect_coco(VideoReader(video), settings, Silence())
+    mirrored = detect_coco(_Mirrored(VideoReader(video)), settings, Silence())
     frames = min(len(seen.time_s), len(mirrored.time_s))
     return lessons(
         seen.time_s[:frames],
@@ -148,7 +152,11 @@ def study(video: Path, settings: Settings, progress: Progress) -> list[Lesson]:
 def cut(picture: np.ndarray, lesson: Lesson) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The picture (h, w, 3) around a person, and there the box (4,) xyxy px and joints (17, 2)."""
     height, width = picture.shape[:2]
-    low, high = lesson.joints.min(0), lesson.joints.max(0)
+    sure = lesson.joints[lesson.sure]
+    low, high = sure.min(0), sure.max(0)
+    around = DOUBT * (high - low)
+    joints = lesson.joints.clip(low - around, high + around)
+    low, high = joints.min(0), joints.max(0)
     margin = MARGIN * (high - low).max()
     low, high = (low - margin).clip(0, (width, height)), (high + margin).clip(0, (width, height))
     middle, half = (low + high) / 2, AROUND * (high - low).max() / 2
@@ -164,19 +172,27 @@ def cut(picture: np.ndarray, lesson: Lesson) -> tuple[np.ndarray, np.ndarray, np
 
 
 def write(
-    videos: Sequence[Path], folder: Path, settings: Settings, progress: Progress
-) -> dict[str, int]:
-    """Write a folder of pictures and labels of videos; returns how many of each.
+    videos: Sequence[Path], folder: Path, settings: Settings, tell: Callable[[str], None]
+) -> None:
+    """Write a folder of pictures and labels of videos; tells how many of each.
 
-    Raises Pose3dError for a folder that has some, and if the videos teach nothing.
+    Raises Pose3dError for a folder that has some, for videos that cannot be read, and if they teach
+    nothing.
     """
     if (folder / "annotations.json").exists():
         raise Pose3dError(f"{folder}: has pictures already; give another --out")
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    images, annotations, counts = [], [], {}
+    for video in videos:
+        VideoReader(video)  # before the first one has taken its time
+    try:
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Pose3dError(
+            f"{folder}: cannot be made ({error.strerror}); give another --out"
+        ) from None
+    images, annotations = [], []
     for video in videos:
         wanted: dict[int, list[Lesson]] = {}
-        for lesson in study(video, settings, progress):
+        for lesson in study(video, settings):
             wanted.setdefault(lesson.index, []).append(lesson)
         for frame in VideoReader(video):
             for lesson in wanted.get(frame.index, ()):
@@ -188,7 +204,7 @@ def write(
                 height, width = part.shape[:2]
                 images.append({"id": number, "file_name": name, "width": width, "height": height})
                 annotations.append(_annotation(number, box, joints, lesson.sure))
-        counts[video.name] = sum(map(len, wanted.values()))
+        tell(f"{video}: {sum(map(len, wanted.values()))} pictures")
     if not images:
         raise Pose3dError(f"{', '.join(map(str, videos))}: no frame of whose joints one is sure")
     content = {
@@ -198,19 +214,18 @@ def write(
         "categories": [{"id": 1, "name": "person"}],
     }
     write_file(folder / "annotations.json", json.dumps(content).encode())
-    return counts
 
 
 def _annotation(number: int, box: np.ndarray, joints: np.ndarray, sure: np.ndarray) -> dict:
-    flags = 2 * sure[:, None]
-    keypoints = np.concatenate([np.where(flags > 0, joints, 0), flags], axis=1)
+    known = np.where(sure[:, None], joints, 0).round(2).tolist()
+    keypoints = [[x, y, 2 * int(flag)] for (x, y), flag in zip(known, sure, strict=True)]
     size = box[2:] - box[:2]
     return {
         "id": number,
         "image_id": number,
         "category_id": 1,
         "iscrowd": 0,
-        "keypoints": keypoints.round(2).ravel().tolist(),
+        "keypoints": [value for joint in keypoints for value in joint],
         "num_keypoints": int(sure.sum()),
         "bbox": [*box[:2].round(2).tolist(), *size.round(2).tolist()],
         "area": float(size.prod() / 2),  # a body fills about half of its box
@@ -219,20 +234,19 @@ def _annotation(number: int, box: np.ndarray, joints: np.ndarray, sure: np.ndarr
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0, or 2 for bad input, with one line."""
-    parser = argparse.ArgumentParser(prog="python -m pipeline.teaching", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.teaching", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("videos", nargs="+", type=Path, metavar="VIDEO")
     parser.add_argument("--out", required=True, type=Path, metavar="FOLDER")
     parser.add_argument("--teacher", default="mediapipe", help="as pose3d's --pose2d")
-    parser.add_argument("--detector", help="as pose3d's, for all people instead of one")
+    parser.add_argument("--detector", help="as pose3d's, where the teacher is a network")
     given = parser.parse_args(arguments)
-    settings = Settings(
-        pose2d=given.teacher,
-        detector=given.detector,
-        people="largest" if given.teacher == "mediapipe" else "all",
-    )
+    people = "largest" if given.teacher == "mediapipe" else "all"
     try:
-        for name, count in write(given.videos, given.out, settings, Silence()).items():
-            print(f"{name}: {count} pictures")
+        settings = Settings(pose2d=given.teacher, detector=given.detector, people=people)
+        settings = replace(settings, pose2d=check_pose2d(settings))
+        write(given.videos, given.out, settings, lambda line: print(line, flush=True))
     except Pose3dError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

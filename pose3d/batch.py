@@ -233,6 +233,11 @@ def _crew(
     if engine == "ray":
         from pipeline.batch.ray_crew import RayCrew, connected, has_gpus
 
+        # "auto" is what is at hand here, whatever else the nodes have.
+        eyes = {"pose2d": recipe.detect["pose2d"][0]}
+        if not mediapipe:
+            eyes["detector"] = recipe.detect["people detector"][0]
+        settings = replace(settings, **eyes)
         with connected(address):
             auto = settings.device == "auto" and not mediapipe and has_gpus()
             gpu = auto or settings.device.startswith("cuda")

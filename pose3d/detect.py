@@ -19,7 +19,7 @@ def detect(
     ] = Path("keypoints.json"),
     pose2d: options.Pose2d = None,
     detector: options.Detector = None,
-    people: Annotated[str, typer.Option(help="Who: largest, all, a number, id:N.")] = "all",
+    people: Annotated[str, typer.Option(help="Who: largest, all, a number, id:N.")] = "largest",
     det_every: options.DetEvery = None,
     flip: options.Flip = None,
     device: options.Device = None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -217,13 +218,15 @@ def _cpu() -> Iterator[tuple[str, ...]]:
 
 
 def _shipped() -> Iterator[tuple[str, ...]]:
-    good = []
+    # Our own eyes are needed where MediaPipe is not installed.
+    eyes = () if importlib.util.find_spec("mediapipe") else ("hrnet-w20-cam", "centernet")
+    good, in_use = [], (Settings().lifter, *eyes)
     for name, entry in store.entries().items():
         try:
             download.verify(entry)
             good.append(name)
         except Pose3dError as error:
-            state = STOP if name == Settings().lifter else FAULT
+            state = STOP if name in in_use else FAULT
             yield name, state, *re.split("[:;] (?=[^:;]*$)", str(error))
     if good:
         yield "shipped", GOOD, f"{', '.join(good)}: SHA-256 right"

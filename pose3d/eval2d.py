@@ -61,7 +61,7 @@ def eval_2d(
     from detectors2d.mm.coco import read_boxes, read_coco
     from detectors2d.mm.evaluation import evaluate
     from detectors2d.mm.pose import MMPose
-    from pipeline.detection import open_pose2d
+    from pipeline.networks import open_pose2d
     from pipeline.process import check_targets, make_folder
     from pipeline.settings import make_settings
     from weights.files import write_file

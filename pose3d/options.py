@@ -171,7 +171,7 @@ Pose2d = Annotated[
         panel=RUN,
         help="2D joints: mediapipe, weights of an HRNet (a name of pose3d weights list, or a "
         "file), or mmpose:CONFIG:FILE.",
-        default="auto, the best at hand",
+        default="auto: a fetched HRNet, else mediapipe for one person, hrnet-w20-cam for several",
     ),
 ]
 Detector = Annotated[

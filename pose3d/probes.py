@@ -172,18 +172,19 @@ def _lifting() -> Answer:
 
 def _pose2d() -> Answer:
     from detectors2d.mm import compat
-    from pipeline import detection
+    from pipeline import networks
     from pipeline.settings import Settings
     from weights import store
 
-    name, advice = detection.choose_pose2d(Settings())
+    name, advice = networks.choose_pose2d(Settings())
     if name == "mediapipe":
-        return GOOD, "mediapipe, which follows one person", advice
-    people = detection.choose_detector(Settings())
+        several, _ = networks.choose_pose2d(Settings(people="all"))
+        return GOOD, f"mediapipe for one person, {several} for several", advice
+    people = networks.choose_detector(Settings())
     missing = [package for package in compat.PACKAGES if not importlib.util.find_spec(package)]
     if people in store.public() and missing:
         return STOP, f"{name}, people by {people}, which lacks {', '.join(missing)}", compat.INSTALL
-    return GOOD, f"{name}, people by {people}", ""
+    return GOOD, f"{name}, people by {people}", advice
 
 
 def _torchvision() -> Answer:

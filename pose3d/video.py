@@ -94,7 +94,7 @@ def video(
         device=device,
     )
     # The networks' libraries take seconds to import: not for --help or a wrong flag.
-    from pipeline.detection import choose_pose2d
+    from pipeline.networks import choose_pose2d
     from pipeline.process import process_video
     from pose3d.describe import describe_outcome, describe_start
 

@@ -39,7 +39,8 @@ from pipeline.batch.kept import save_detections
 from pipeline.batch.manifest import Manifest, Record
 from pipeline.batch.resources import cores, memory
 from pipeline.compute import choose_device, choose_precision
-from pipeline.detection import Person, choose_detector, open_people
+from pipeline.detection import Person
+from pipeline.networks import choose_detector, open_people
 from pipeline.process import first_pass, lift, lift_people, open_lifter
 from pipeline.progress import Silence
 from pipeline.rendering.clip import clip_of
@@ -204,7 +205,9 @@ def _top_down(clock: _Clock) -> tuple[float, dict]:
     device = choose_device("cpu")
     precision = choose_precision("auto", device)
     network = accelerate(HRNet(32).eval(), "torch", precision, device)
-    pose = TopDown(network, flip=True, decoding="dark", precision=precision, device=device)
+    pose = TopDown(
+        network, flip=True, decoding="dark", untangle=True, precision=precision, device=device
+    )
     pictures = [frame.image for frame in VideoReader(CLIP, end_s=16 / RATE)]
     boxes = [np.array([[400.0, 80.0, 560.0, 500.0]])] * len(pictures)
     pose.estimate(pictures, boxes)

@@ -32,7 +32,10 @@ PIXELS = 60_000  # of the input, about
 STEP = 32  # px: sides of the input are multiples
 _REACH = 80  # cells, the largest distance of a side from the middle
 MOST = 100  # people in a picture
-LEAST_SCORE = 0.05
+LEAST_SCORE = 0.05  # of what is measured
+# Of what is used: 0.5 is as likely somebody as not, and every box costs a pass of the network of
+# joints, so that the thirty of a score of 0.1 in every picture must not go on.
+USEFUL_SCORE = 0.35
 SAME = 0.6  # boxes that overlap more, as intersection over union, are of one person
 
 
@@ -158,8 +161,9 @@ class CenterNetPeople:
             results = detect_batch(
                 self.network, [images[n] for n in same], self.pixels, device=self.device
             )
-            for n, result in zip(same, results, strict=True):
-                found[n] = result
+            for n, (boxes, scores) in zip(same, results, strict=True):
+                useful = scores >= USEFUL_SCORE
+                found[n] = boxes[useful], scores[useful]
         return found
 
 

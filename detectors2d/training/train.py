@@ -63,7 +63,9 @@ def train(
     folder, device = Path(output), torch.device(device)
     torch.manual_seed(recipe.seed)
     network = _started(init, recipe) if init else recipe.network()
-    told = {**asdict(recipe), "data": data_name, "people": len(people), "init": str(init or "")}
+    # A weights file tells nobody's folders.
+    begun = Path(init).name if init else ""
+    told = {**asdict(recipe), "data": data_name, "people": len(people), "init": begun}
 
     def measured(network: nn.Module) -> dict[str, float]:
         return {} if validation is None else measure(network, validation, recipe.precision, device)
@@ -95,7 +97,12 @@ def measure(
     """
     found, step = [], 64
     top_down = TopDown(
-        network, flip=flip, decoding="dark", precision=PRECISIONS[precision], device=device
+        network,
+        flip=flip,
+        decoding="dark",
+        untangle=True,
+        precision=PRECISIONS[precision],
+        device=device,
     )
     for start in range(0, len(people), step):
         images = [read_picture(path) for path in people.paths[start : start + step]]

@@ -58,7 +58,7 @@ def recipe_of(settings: Settings) -> Recipe:
     """
     # The networks' libraries take seconds to import.
     from lifters3d.registry import BUILDERS, weights_path
-    from pipeline.detection import check_pose2d, choose_detector
+    from pipeline.networks import check_pose2d, choose_detector
 
     values = settings.as_dict()
     rest = [n for n in values if n not in (*RENDERING, *NO_INGREDIENTS)]

@@ -178,7 +178,7 @@ class VideoWork:
     def _top_down(self) -> tuple | None:
         """What ``pipeline.detection.detect`` takes for one more video."""
         from detectors2d.people.registry import WITHOUT_WEIGHTS
-        from pipeline.detection import choose_detector, open_people
+        from pipeline.networks import choose_detector, open_people
 
         if self._pose2d is None:
             return None
@@ -189,14 +189,14 @@ class VideoWork:
 
     @cached_property
     def _pose2d(self) -> object | None:
-        from pipeline.detection import check_pose2d, open_pose2d
+        from pipeline.networks import check_pose2d, open_pose2d
 
         name = check_pose2d(self.settings)
         return None if name == "mediapipe" else open_pose2d(name, self.settings)
 
     @cached_property
     def _people(self) -> object:
-        from pipeline.detection import open_people
+        from pipeline.networks import open_people
 
         return open_people(self.settings)
 

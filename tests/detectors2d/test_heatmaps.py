@@ -7,7 +7,14 @@ import cv2
 import numpy as np
 import pytest
 
-from detectors2d.heatmaps import COCO_MIRROR, box_to_crop, crop_transforms, decode, flip_heatmaps
+from detectors2d.heatmaps import (
+    COCO_MIRROR,
+    box_to_crop,
+    crop_transforms,
+    decode,
+    flip_heatmaps,
+    untangle_legs,
+)
 from pipeline.joints import COCO_NAMES
 
 DATA = Path(__file__).parents[1] / "data" / "heatmap_decode.npz"
@@ -167,3 +174,68 @@ def test_nobody():
     keypoints, scores = decode(np.empty((0, 17, 96, 72), np.float32), centers, scales)
     assert keypoints.shape == (0, 17, 2)
     assert scores.shape == (0, 17)
+
+
+def legs(**spots):
+    """Heat maps (1, 17, 64, 48) with Gaussians of given heights: hip_l=[(x, y, height), ...]."""
+    names = {"hip_l": 11, "hip_r": 12, "knee_l": 13, "knee_r": 14, "ankle_l": 15, "ankle_r": 16}
+    rows, columns = np.mgrid[:64, :48]
+    maps = np.zeros((1, 17, 64, 48), np.float32)
+    for name, peaks in spots.items():
+        for x, y, height in peaks:
+            blob = height * np.exp(-((columns - x) ** 2 + (rows - y) ** 2) / 8)
+            maps[0, names[name]] = np.maximum(maps[0, names[name]], blob)
+    return maps
+
+
+def places(maps):
+    flat = maps[0, 11:17].reshape(6, -1).argmax(1)
+    return [(int(i % 48), int(i // 48)) for i in flat]
+
+
+# A man seen from the front: his left is on the right.
+HIPS = {"hip_l": [(28, 20, 0.9)], "hip_r": [(20, 20, 0.9)]}
+APART = [(28, 20), (20, 20), (29, 36), (19, 36), (30, 52), (18, 52)]
+
+
+def test_legs_in_doubt_hang_on_hips():
+    """Both sides have both peaks, and the same one is the higher in both."""
+    maps = legs(
+        **HIPS,
+        knee_l=[(29, 36, 0.45), (19, 36, 0.48)],
+        knee_r=[(29, 36, 0.45), (19, 36, 0.5)],
+        ankle_l=[(30, 52, 0.5), (18, 52, 0.4)],
+        ankle_r=[(30, 52, 0.5), (18, 52, 0.45)],
+    )
+    before = maps.copy()
+    assert places(maps)[2] == places(maps)[3] == (19, 36)
+    assert places(untangle_legs(maps)) == APART
+    np.testing.assert_array_equal(maps, before)
+
+
+def test_legs_that_the_network_tells_apart_stay():
+    """They may be crossed; and two legs on one spot have one peak."""
+    crossed = legs(
+        **HIPS,
+        knee_l=[(19, 36, 0.8), (29, 36, 0.1)],
+        knee_r=[(29, 36, 0.8), (19, 36, 0.1)],
+        ankle_l=[(24, 52, 0.8)],
+        ankle_r=[(25, 52, 0.7), (40, 40, 0.2)],
+    )
+    np.testing.assert_array_equal(untangle_legs(crossed), crossed)
+
+
+def test_in_profile_the_likelier_way_wins():
+    maps = legs(
+        hip_l=[(24, 20, 0.9)],
+        hip_r=[(24, 20, 0.9)],
+        knee_l=[(30, 36, 0.5), (18, 36, 0.45)],
+        knee_r=[(30, 36, 0.45), (18, 36, 0.43)],
+    )
+    left, right = places(untangle_legs(maps))[2:4]
+    assert (left, right) == ((30, 36), (18, 36))
+
+
+def test_empty_maps_stay_empty():
+    assert not untangle_legs(np.zeros((2, 17, 64, 48), np.float32)).any()
+    assert untangle_legs(np.zeros((0, 17, 64, 48), np.float32)).shape == (0, 17, 64, 48)

@@ -17,7 +17,7 @@ for package in ("mmengine", "mmcv", "mmdet", "mmpose"):
 from detectors2d.mm.pose import MMPose, load_heatmap_network  # noqa: E402
 from detectors2d.registry import build_pose, load_pose  # noqa: E402
 from detectors2d.topdown import TopDown  # noqa: E402
-from pipeline.detection import open_pose2d  # noqa: E402
+from pipeline.networks import open_pose2d  # noqa: E402
 from pipeline.settings import Settings  # noqa: E402
 
 DATA = Path(__file__).parents[1] / "data" / "hrnet_w32.npz"

@@ -1,20 +1,25 @@
 """Several people through the first pass, by a detector and a network whose answers are known."""
 
+from fractions import Fraction
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from pipeline import detection
-from pipeline.detection import choose_pose2d, detect_coco
+from pipeline import detection, networks
+from pipeline.detection import detect_coco
+from pipeline.networks import choose_pose2d
 from pipeline.process import estimate
 from pipeline.progress import Silence
 from pipeline.settings import Settings, make_settings
-from pipeline.video import VideoReader
+from pipeline.video import VideoReader, VideoWriter
 from tests.pipeline.clips import make_clip
 from tests.pipeline.fakes import save_tiny_lifter
 from weights import download, store
 from weights.errors import Pose3dError
 
 FRAMES = 40
+WALK = Path(__file__).parents[2] / "demos" / "walk.mp4"
 # COCO's joints of a standing body, parts of its box.
 BODY = np.array(
     [
@@ -157,6 +162,50 @@ def test_auto_takes_what_is_at_hand(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("values", "chosen"),
+    [
+        ({"people": "id:1"}, "hrnet-w20-cam"),
+        ({"people": "all"}, "hrnet-w20-cam"),
+        ({"people": "2"}, "hrnet-w20-cam"),
+        ({"detector": "whole-frame"}, "hrnet-w20-cam"),
+        ({"backend": "onnx"}, "hrnet-w20-cam"),
+    ],
+)
+def test_auto_takes_our_own_for_what_mediapipe_cannot(tmp_path, monkeypatch, values, chosen):
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
+    assert choose_pose2d(Settings(**values))[0] == chosen
+    assert networks.check_pose2d(Settings(**values)) == chosen
+
+
+def test_auto_takes_our_own_where_mediapipe_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
+    monkeypatch.setattr(networks.importlib.util, "find_spec", lambda name: None)
+    assert choose_pose2d(Settings())[0] == "hrnet-w20-cam"
+
+
+def test_two_people_with_nothing_fetched(tmp_path, monkeypatch):
+    """The shipped networks see both people of a picture of a known place, one beside the other."""
+    monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
+    frame = next(iter(VideoReader(WALK)))
+    twice = np.concatenate([frame.image, frame.image], axis=1)
+    height, width = twice.shape[:2]
+    with VideoWriter(tmp_path / "two.mp4", width, height, Fraction(30)) as writer:
+        for index in range(8):
+            writer.write(twice, index / 30)
+    settings = Settings(people="all", min_track=0.1, device="cpu")
+    found = detect_coco(VideoReader(tmp_path / "two.mp4"), settings, Silence())
+    assert found.weights["pose2d"]["sha256"] == store.entries()["hrnet-w20-cam"].sha256
+    assert len(found.people) == 2
+    with np.load(WALK.with_suffix(".npz")) as truth:
+        true, seen = truth["coco2d"][0, 0], truth["coco_visible"][0, 0] > 0
+    tall = np.ptp(true, axis=0).max()
+    ordered = sorted(found.people, key=lambda person: np.nanmean(person.keypoints[..., 0]))
+    for number, person in enumerate(ordered):
+        away = person.keypoints[4] - true - [number * width / 2, 0]
+        assert np.median(np.linalg.norm(away, axis=-1)[seen]) < 0.04 * tall
+
+
+@pytest.mark.parametrize(
     ("values", "words"),
     [
         ({"people": "all"}, None),
@@ -200,17 +249,17 @@ def test_who_can_be_asked_for(value, fine):
 def test_detectors_that_do_not_serve(tmp_path, monkeypatch, values, words):
     monkeypatch.setenv("POSE3D_HOME", str(tmp_path))  # where no detector was fetched
     with pytest.raises(Pose3dError, match=words):
-        detection.check_pose2d(Settings(pose2d="net.pth", **values))
+        networks.check_pose2d(Settings(pose2d="net.pth", **values))
 
 
 def test_our_own_detector_is_taken_where_none_was_fetched(tmp_path, monkeypatch):
     monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
-    assert detection.choose_detector(Settings()) == "centernet"
-    found = detection.open_people(Settings(device="cpu"))
+    assert networks.choose_detector(Settings()) == "centernet"
+    found = networks.open_people(Settings(device="cpu"))
     assert found.weights_identity["sha256"] == store.entries()["centernet"].sha256
     download.location(store.public()["rtmdet-tiny"]).write_bytes(b"")
-    assert detection.choose_detector(Settings()) == "rtmdet-tiny"
-    assert detection.choose_detector(Settings(detector="whole-frame")) == "whole-frame"
+    assert networks.choose_detector(Settings()) == "rtmdet-tiny"
+    assert networks.choose_detector(Settings(detector="whole-frame")) == "whole-frame"
 
 
 def test_one_person_where_all_were_asked_for_is_told(people, tmp_path, monkeypatch):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.people import Track, choose_people, gather_tracks, link_tracks
+from pipeline.people import Track, choose_people, gather_tracks, link_tracks, without_nobodies
 from tests.pipeline.test_tracker import figure
 from weights.errors import Pose3dError
 
@@ -163,3 +163,16 @@ def test_a_track_that_is_none_is_refused():
         Track(1, good.frames, good.boxes[:2], good.keypoints, good.scores)
     with pytest.raises(ValueError, match="ascend"):
         Track(1, np.array([0, 2, 2]), good.boxes, good.keypoints, good.scores)
+
+
+def test_what_has_no_joints_is_nobody():
+    """A tree; a person whose legs alone are seen."""
+    scores = np.full((3, 5, 17), 0.2)
+    scores[0, :, 3] = 0.9
+    scores[1, :, 11:] = 0.7
+    scores[2] = 0.6
+    tracks = [
+        Track(number, np.arange(5), np.zeros((5, 4)), np.zeros((5, 17, 2)), scores[number])
+        for number in range(3)
+    ]
+    assert [track.id for track in without_nobodies(tracks)] == [1, 2]

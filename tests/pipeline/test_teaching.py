@@ -51,6 +51,7 @@ def test_sides_in_doubt_are_none():
     found = teaching.lessons(time_s, [person(points)], [person(other)], SIZE)
     apart = np.linalg.norm(points[:, 15] - points[:, 16], axis=-1) / np.ptp(points, axis=1).max(-1)
     assert apart.max() > 0.1
+    assert any(apart[lesson.index] > 0.05 for lesson in found)
     for lesson in found:
         if apart[lesson.index] > 0.05:
             assert not lesson.sure[[15, 16]].any()
@@ -121,6 +122,7 @@ class SeesTheWalk(FakePose):
 
 def test_a_set_of_a_video(clip, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(detection, "MediaPipePose", SeesTheWalk)
+    monkeypatch.setattr(SeesTheWalk, "videos", 0)
     video = clip()
     assert teaching.main([str(video), "--out", str(tmp_path / "set")]) == 0
     people = read_people([tmp_path / "set" / "annotations.json"])
@@ -131,3 +133,39 @@ def test_a_set_of_a_video(clip, tmp_path, monkeypatch, capsys):
     assert content["images"][0]["width"] <= VideoReader(video).info.width
     assert teaching.main([str(video), "--out", str(tmp_path / "set")]) == 2
     assert "give another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (["nothing.mp4"], "nothing.mp4"),
+        (["--teacher", ""], "pose2d"),
+        (["--detector", "centernet"], "MediaPipe finds its one person"),
+    ],
+)
+def test_what_cannot_be_taught(clip, tmp_path, capsys, change, words):
+    out = tmp_path / "set"
+    assert teaching.main([str(clip()), *change, "--out", str(out)]) == 2
+    assert words in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_folder_that_cannot_be_made(clip, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert teaching.main([str(clip()), "--out", str(tmp_path / "file")]) == 2
+    assert "give another --out" in capsys.readouterr().err
+
+
+def test_two_people_are_held_against_their_own_mirror_images():
+    points, time_s = walk(12)
+    small = points * 0.4 + [400, 100]
+    found = teaching.lessons(
+        time_s,
+        [person(points), person(small)],
+        [person(mirrored(small)), person(mirrored(points))],
+        SIZE,
+    )
+    for lesson in found:
+        nearest = min(np.abs(lesson.joints - one[lesson.index]).max() for one in (points, small))
+        assert nearest < 0.01
+    assert len({lesson.index for lesson in found}) < len(found)

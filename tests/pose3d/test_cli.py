@@ -27,7 +27,7 @@ def test_a_video(command, here, clip, tiny):
     stages = [line.split()[:2] for line in lines]
     assert stages == [["2D", "keypoints"], ["3D", "lifting"], ["rendering", "6"]]
     assert all("6 frames in" in line for line in lines)
-    assert advice.startswith("2D joints by mediapipe; for several people and better joints: pose3d")
+    assert advice.startswith("2D joints by mediapipe; for better joints: pose3d")
     assert sorted(p.name for p in here.iterdir()) == [
         "clip.mp4",
         "clip_pose3d.mp4",

@@ -318,7 +318,7 @@ def test_no_encoder_and_no_decoder(monkeypatch):
 @pytest.mark.parametrize(
     ("found", "stopped"),
     [
-        ("mediapipe, which follows one person", "MediaPipe"),
+        ("mediapipe for one person, hrnet-w20-cam for several", "MediaPipe"),
         ("hrnet-w32-256x192, people by mediapipe", "MediaPipe"),
         ("hrnet-w32-256x192, people by rtmdet-m", "OpenMMLab"),
         ("hrnet-w32-256x192, people by centernet", None),

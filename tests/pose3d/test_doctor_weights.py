@@ -77,7 +77,7 @@ def test_what_finds_the_joints(tmp_path, monkeypatch):
     known = store.public()
     monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
     state, found, advice = probes._pose2d()
-    assert (state, found) == (GOOD, "mediapipe, which follows one person")
+    assert (state, found) == (GOOD, "mediapipe for one person, hrnet-w20-cam for several")
     assert "pose3d weights fetch" in advice
     (tmp_path / known["hrnet-w32-256x192"].file).touch()
     assert probes._pose2d() == (GOOD, "hrnet-w32-256x192, people by centernet", "")

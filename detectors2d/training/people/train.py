@@ -144,7 +144,7 @@ def train(
         "data": data_name,
         "people": len(stock.people),
         "places": len(stock.places),
-        "init": str(init or ""),
+        "init": Path(init).name if init else "",
     }
 
     def loss(learner: nn.Module, batch: list[Tensor]) -> Tensor:
