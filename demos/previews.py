@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 DOCS = HERE.parent / "docs"
 CLIP = HERE / "walk.mp4"
 MOST_BYTES = 1_000_000
-WIDTH, GIF_WIDTH = 960, 720
+WIDTH, GIF_WIDTH = 960, 640
 # Of the clip, s: the man turns towards the camera and walks on.
 SECONDS = (1.5, 5.5)
 STILL_S = 3.3
