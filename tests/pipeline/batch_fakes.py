@@ -148,7 +148,7 @@ def _note(log, line):
 def recipe(settings):
     """As `recipe_of`, for texts."""
     lift = {"lifter": settings.lifter, "smooth": settings.smooth}
-    detect = {"pose2d": ["texts"], "start": settings.start}
+    detect = {"pose2d": ["texts"], "people detector": ["nobody"], "start": settings.start}
     return Recipe(detect, lift, {"layout": settings.layout})
 
 
