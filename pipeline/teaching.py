@@ -23,6 +23,7 @@ import cv2
 import numpy as np
 
 from detectors2d.heatmaps import COCO_MIRROR
+from detectors2d.people.mediapipe import box_around
 from pipeline.detection import detect_coco
 from pipeline.networks import check_pose2d
 from pipeline.progress import Silence
@@ -43,9 +44,8 @@ FEWEST = 10
 MOVED = 0.01
 # The cut around a person, in sizes of the box, and at most so many pixels.
 AROUND, LARGEST = 1.6, 384
-# A body reaches beyond its joints by a part of its size; joints in doubt are believed to be within
-# so much of the sure ones.
-MARGIN, DOUBT = 0.1, 0.5
+# Joints in doubt are believed to be within so much of the sure ones, in sizes of these.
+DOUBT = 0.5
 QUALITY = 92  # of JPEG
 
 
@@ -156,9 +156,7 @@ def cut(picture: np.ndarray, lesson: Lesson) -> tuple[np.ndarray, np.ndarray, np
     low, high = sure.min(0), sure.max(0)
     around = DOUBT * (high - low)
     joints = lesson.joints.clip(low - around, high + around)
-    low, high = joints.min(0), joints.max(0)
-    margin = MARGIN * (high - low).max()
-    low, high = (low - margin).clip(0, (width, height)), (high + margin).clip(0, (width, height))
+    low, high = box_around(joints, (width, height)).reshape(2, 2)
     middle, half = (low + high) / 2, AROUND * (high - low).max() / 2
     start = np.floor((middle - half).clip(0)).astype(int)
     stop = np.ceil((middle + half).clip(None, (width, height))).astype(int)

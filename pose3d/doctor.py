@@ -218,15 +218,15 @@ def _cpu() -> Iterator[tuple[str, ...]]:
 
 
 def _shipped() -> Iterator[tuple[str, ...]]:
-    # Our own eyes are needed where MediaPipe is not installed.
-    eyes = () if importlib.util.find_spec("mediapipe") else ("hrnet-w20-cam", "centernet")
-    good, in_use = [], (Settings().lifter, *eyes)
+    good, mediapipe = [], importlib.util.find_spec("mediapipe")
     for name, entry in store.entries().items():
         try:
             download.verify(entry)
             good.append(name)
         except Pose3dError as error:
-            state = STOP if name in in_use else FAULT
+            # Our own eyes are needed where MediaPipe is not installed.
+            needed = name == Settings().lifter if entry.kind == "lifter" else not mediapipe
+            state = STOP if needed else FAULT
             yield name, state, *re.split("[:;] (?=[^:;]*$)", str(error))
     if good:
         yield "shipped", GOOD, f"{', '.join(good)}: SHA-256 right"

@@ -29,11 +29,19 @@ class MediaPipePeople:
         return results
 
 
-def _box(keypoints: np.ndarray, scores: np.ndarray, shape: Sequence[int]) -> Found:
-    """The box around joints (17, 2) px in a picture of ``shape`` = (H, W, ...), within it."""
+def box_around(keypoints: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """The box (4,) xyxy px of the body with joints (n, 2) px in a picture of ``size`` = (w, h) px.
+
+    Within the picture: without extent where all joints are outside.
+    """
     low, high = keypoints.min(0), keypoints.max(0)
     margin = MARGIN * (high - low).max()
-    corners = np.stack([low - margin, high + margin]).clip(0, [shape[1], shape[0]])
-    if not (corners[0] < corners[1]).all():  # all joints are outside
+    return np.stack([low - margin, high + margin]).clip(0, size).ravel()
+
+
+def _box(keypoints: np.ndarray, scores: np.ndarray, shape: Sequence[int]) -> Found:
+    """The box around joints (17, 2) px in a picture of ``shape`` = (H, W, ...), within it."""
+    box = box_around(keypoints, (shape[1], shape[0]))
+    if not (box[:2] < box[2:]).all():  # all joints are outside
         return NOBODY
-    return corners.reshape(1, 4).astype(np.float32), np.array([scores.mean()], np.float32)
+    return box[None].astype(np.float32), np.array([scores.mean()], np.float32)
