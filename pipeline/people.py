@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from pipeline.tracker import body_score
 from weights.errors import Pose3dError
 
 # Two tracks agree if, in heights of the person's box, they miss each other half-way by at most
@@ -19,9 +20,7 @@ _SIZE = 1.35  # and if the one's height is at most so many times the other's
 _END_S = 0.3  # the length of a track's end from which its speed and size are taken
 # What keeps the speed of a very short end from being noise: noise of a box over usual speeds, s^2.
 _STEADY = 0.04**2
-# What a detector takes for people: the surest six joints, as many as legs or arms and a head have,
-# are below this score on average. Trees and chairs had 0.16 to 0.41, people 0.8 and more.
-_SUREST, _SOMEBODY = 6, 0.45
+_SOMEBODY = 0.45  # ``body_score`` of a person, on average
 
 
 @dataclass(frozen=True)
@@ -55,9 +54,7 @@ class Track:
 
 def without_nobodies(tracks: Sequence[Track]) -> list[Track]:
     """The tracks in which the network of joints saw a body, or a good part of one."""
-    return [
-        track for track in tracks if np.sort(track.scores, axis=1)[:, -_SUREST:].mean() >= _SOMEBODY
-    ]
+    return [track for track in tracks if body_score(track.scores).mean() >= _SOMEBODY]
 
 
 def gather_tracks(

@@ -2,9 +2,9 @@
 
 Detectors take a back for a front, and the far leg for the near one, for a frame or for seconds.
 The joints then jump to each other's places, which nobody's limbs do: a Kalman filter a joint says
-where it should be next, and dynamic programming finds the labelling of the whole stretch (legs
-exchanged or not, arms exchanged or not, frame by frame) under which all joints move best, with as
-few exchanges as possible. What moves well both ways (legs that cross in profile, limbs that
+where it should be next, and dynamic programming finds the labelling of the whole stretch (legs,
+arms, knees alone, feet alone exchanged or not, frame by frame) under which all joints move best,
+with as few exchanges as possible. What moves well both ways (legs that cross in profile, limbs that
 coincide) is left alone. Every survivor of the dynamic programme has filters of its own
 ("per-survivor processing", Raheli et al., IEEE Trans. Communications 1995).
 
@@ -25,7 +25,14 @@ from lifters3d.skeleton import LEFT, LHIP, LIMB_JOINTS, LSHOULDER, RHIP, RIGHT, 
 
 # [legs, arms] x [right, left] x [hip or shoulder, knee or elbow, foot or wrist]
 _LIMBS = np.array([[RIGHT[:3], LEFT[:3]], [RIGHT[3:], LEFT[3:]]])
-_STATES = np.array(list(itertools.product([0, 1], [0, 1])))  # legs exchanged, arms exchanged
+# What may be exchanged: legs, arms, and in the legs knees alone and feet alone, whose sides small
+# networks do not always take from the hips. Knees exchanged alone and with the legs stay.
+_STATES = np.array(list(itertools.product([0, 1], repeat=4)))
+# (16, legs and arms, 3 joints): which joints stand on the other side.
+_SWAPS = np.stack(
+    [_STATES[:, :1] ^ np.pad(_STATES[:, 2:], ((0, 0), (1, 0))), _STATES[:, [1, 1, 1]]], axis=1
+)
+_LIMB, _JOINT = np.arange(2)[:, None], np.arange(3)
 
 # Lengths are in heights of the person: so many times the distance of the limb joints from the
 # middle of the trunk (root mean square), from motion capture seen by virtual cameras.
@@ -42,8 +49,8 @@ _REACH = 0.2  # heights: how far a joint lost from sight may be from where it wa
 _TAIL = 4.0  # degrees of freedom of Student's t, which forgives single wild joints
 
 # Costs are negative log-likelihoods.
-_EXCHANGE = np.array([[0.0, 6.0], [6.0, 7.5]])  # none, of arms; of legs, of both at once
-_EXCHANGED_PER_S = 10.0  # for each of legs and arms
+_EXCHANGE = np.array([0.0, 6.0, 7.5, 9.0, 10.5])  # of so many of `_STATES`' four at once
+_EXCHANGED_PER_S = np.array([10.0, 10.0, 6.0, 6.0])  # for each of them
 _TWIST_PER_S = 10.0  # for hips that point against the shoulders, both seen from the front
 _FRONT = 0.02  # square heights: width of the hips times that of the shoulders, from the front
 _MAX_STEP_S = 0.1  # a frame speaks for this much time at most
@@ -77,19 +84,20 @@ def repair_sides(
         )
     if not np.isfinite(time_s).all() or (np.diff(time_s) < 0).any():
         raise ValueError("time_s must be finite and never decrease")
-    swapped = np.zeros((count, 2), bool)
+    swapped = np.zeros((count, 2, 3), bool)
     found = np.isfinite(keypoints[:, _LIMBS.ravel()]).all(-1).any(-1)
     seen = np.flatnonzero(present & found)
     if len(seen):
         joints = _in_heights(keypoints[seen].astype(np.float64), time_s[seen])[:, _LIMBS]
         sure = np.clip(np.nan_to_num(scores[seen].astype(np.float64)), 0.05, 1)[:, _LIMBS]
         swapped[seen] = _find_swaps(joints, sure, time_s[seen])
-    for limbs in (0, 1):
-        rows = np.flatnonzero(swapped[:, limbs])[:, None]
-        here, there = _LIMBS[limbs].ravel(), _LIMBS[limbs, ::-1].ravel()
-        keypoints[rows, here] = keypoints[rows, there]
-        scores[rows, here] = scores[rows, there]
-    return keypoints, scores, swapped
+    for (right, left), exchanged in zip(
+        _LIMBS.swapaxes(1, 2).reshape(6, 2), swapped.reshape(count, 6).T, strict=True
+    ):
+        rows = np.flatnonzero(exchanged)[:, None]
+        for values in (keypoints, scores):
+            values[rows, [right, left]] = values[rows, [left, right]]
+    return keypoints, scores, swapped.any(-1)
 
 
 def _in_heights(keypoints: np.ndarray, time_s: np.ndarray) -> np.ndarray:
@@ -116,25 +124,24 @@ def _usual_step(time_s: np.ndarray) -> float:
 
 
 def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> np.ndarray:
-    """(F, 2) bool from joints (F, 2, 2, 3, 2) heights and scores (F, 2, 2, 3): Viterbi.
+    """(F, 2, 3) bool from joints (F, 2, 2, 3, 2) heights and scores (F, 2, 2, 3): Viterbi.
 
     A survivor is the best labelling so far that ends in one of `_STATES`; its filters follow the
-    joints as this labelling has them: position, velocity (4, 2, 2, 3, 2) and the covariance of the
-    two in one coordinate, pp, pv, vv (4, 2, 2, 3).
+    joints as this labelling has them: position, velocity (16, 2, 2, 3, 2) and the covariance of
+    the two in one coordinate, pp, pv, vv (16, 2, 2, 3).
     """
     steps = np.diff(time_s, prepend=time_s[0])
     own_cost = _state_costs(joints, scores, np.minimum(steps, _MAX_STEP_S))
     noise = _noise(joints, scores)
     changed = _STATES[:, None] ^ _STATES
-    switch = _EXCHANGE[changed[..., 0], changed[..., 1]]  # (from, to)
-    limbs = np.arange(2)
+    switch = _EXCHANGE[changed.sum(-1)]  # (from, to)
 
-    position = velocity = np.zeros((4, 2, 2, 3, 2))
+    position = velocity = np.zeros((len(_STATES), 2, 2, 3, 2))
     pp = np.full(position.shape[:-1], _REACH**2)
     pv = np.zeros_like(pp)
     vv = _SPEED**2 + pv
-    cost = np.zeros(4)
-    came_from = np.zeros((len(joints), 4), int)
+    cost = np.zeros(len(_STATES))
+    came_from = np.zeros((len(joints), len(_STATES)), int)
     for frame, step in enumerate(steps):
         # As they stand and with the sides exchanged: (2, limbs, side, joint, ...).
         places, doubts = (np.stack([each, each[:, ::-1]]) for each in (joints[frame], noise[frame]))
@@ -145,26 +152,31 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
         variance = pp[:, None] + doubts
         distance = (offset**2).sum(-1) / variance
         unlikely = (_TAIL / 2 + 1) * np.log1p(distance / _TAIL) + np.log(variance)
-        unlikely = np.where(seen, unlikely, 0).sum((-1, -2))  # (from, exchanged, limbs)
-        total = cost[:, None] + switch * (frame > 0) + unlikely[:, _STATES, limbs].sum(-1)
+        unlikely = np.where(seen, unlikely, 0).sum(-2)  # (from, exchanged, limbs, joint)
+        unlikely = unlikely[:, _SWAPS, _LIMB, _JOINT].sum((-1, -2))  # (from, to)
+        total = cost[:, None] + switch * (frame > 0) + unlikely
         best = total.argmin(0)
         came_from[frame], cost = best, total.min(0) + own_cost[frame]
 
         # Each state goes on with the filters of the survivor it came from; far-off joints, which
         # Student's t takes for noisier ones, move them less.
-        chosen = best[:, None], _STATES, limbs
-        gain = (_TAIL + 2) / (_TAIL + distance[chosen])
-        gain = np.where(seen[chosen], 1 / (pp[best] + doubts[_STATES, limbs] / gain), 0)
+        chosen = best[:, None, None], _SWAPS, _LIMB, slice(None), _JOINT
+        distance, seen, offset, doubts = (
+            np.moveaxis(each, 3, 2)  # (to, limbs, side, joint, ...)
+            for each in (distance[chosen], seen[chosen], offset[chosen], doubts[chosen[1:]])
+        )
+        gain = (_TAIL + 2) / (_TAIL + distance)
+        gain = np.where(seen, 1 / (pp[best] + doubts / gain), 0)
         pp, pv, vv = pp[best], pv[best], vv[best]
-        position = position[best] + (pp * gain)[..., None] * offset[chosen]
-        velocity = velocity[best] + (pv * gain)[..., None] * offset[chosen]
+        position = position[best] + (pp * gain)[..., None] * offset
+        velocity = velocity[best] + (pv * gain)[..., None] * offset
         pp, pv, vv = pp - pp * pp * gain, pv - pp * pv * gain, vv - pv * pv * gain
     path = np.empty(len(joints), int)
     state = int(cost.argmin())
     for frame in range(len(joints) - 1, -1, -1):
         path[frame] = state
         state = came_from[frame, state]
-    return _STATES[path].astype(bool)
+    return _SWAPS[path].astype(bool)
 
 
 def _predict(
@@ -202,9 +214,10 @@ def _noise(joints: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def _state_costs(joints: np.ndarray, scores: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """(F, 4): what each of `_STATES` costs in a frame by itself."""
-    sure = scores.mean((-1, -2))
-    exchanged = _EXCHANGED_PER_S * (sure[:, None] * _STATES).sum(-1)
+    """(F, 16): what each of `_STATES` costs in a frame by itself."""
+    single = scores[:, 0, :, 1:].mean(1)  # knees, feet
+    sure = np.concatenate([scores.mean((-1, -2)), single], axis=1)
+    exchanged = (_EXCHANGED_PER_S * sure[:, None] * _STATES).sum(-1)
     across = joints[:, :, 1, 0] - joints[:, :, 0, 0]  # (F, limbs, 2): from right to left
     same_way = np.nan_to_num((across[:, 0] * across[:, 1]).sum(-1))[:, None]
     same_way = np.where(_STATES[:, 0] ^ _STATES[:, 1], -same_way, same_way)

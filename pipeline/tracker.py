@@ -31,6 +31,7 @@ _OVERLAP_COST = 2.0  # of boxes that do not overlap at all
 _POSE_COST = 6.0  # of poses that have nothing in common
 _GATE = 14.0  # a box that costs more is not this person's
 _UNSURE_FOR_S = 0.3  # unsure boxes are for people seen at most so long ago
+_SUREST = 6  # joints: as many as legs or arms and a head have
 
 _SAME_POSE = 0.75  # similarity of two poses found for one person
 _OTHER_POSE = 0.5  # below this similarity, poses in one place are of two people
@@ -66,6 +67,14 @@ class _Person:
         return move @ self.covariance @ move.T + _WANDER * wander
 
 
+def body_score(joint_scores: np.ndarray) -> np.ndarray:
+    """(N,): how sure it is that joints with scores (N, J) are of a body, or of a good part of one.
+
+    The mean of the six surest. Of trees and chairs it is 0.1 to 0.5, of people 0.8 and more.
+    """
+    return np.sort(joint_scores, axis=1)[:, -_SUREST:].mean(1)
+
+
 class Tracker:
     """Gives the people in every frame the numbers they had before.
 
@@ -75,8 +84,12 @@ class Tracker:
     Parameters
     ----------
     max_lost_s : a person not seen for longer, seconds, is a new one when back
-    sure : boxes of this score or more may begin a new person
-    unsure : boxes of this score or more, and less than ``sure``, continue who was just there
+    sure : detections of this score or more may begin a new person
+    unsure : those of this score or more, and less than ``sure``, continue who was just there
+
+    The score is that of the box; where those of the joints are known, the geometric mean of it and
+    of ``body_score``: what a detector of boxes takes for somebody may be a tree, and the network of
+    joints sees that it is.
     """
 
     def __init__(self, max_lost_s: float = 1.5, sure: float = 0.5, unsure: float = 0.1) -> None:
@@ -116,6 +129,8 @@ class Tracker:
         joints = np.ones(points.shape[:2]) if keypoint_scores is None else keypoint_scores
         joints = np.where(np.isfinite(points).all(-1), np.nan_to_num(joints), 0.0)
         points = np.nan_to_num(points)
+        if keypoint_scores is not None:
+            scores = np.sqrt(scores.clip(0) * body_score(joints).clip(0, 1))
         if boxes.shape != (count, 4) or scores.shape != (count,) or len(points) != count:
             raise ValueError(
                 f"boxes (N, 4), scores (N,) and keypoints (N, J, 2) are needed, not {boxes.shape}, "

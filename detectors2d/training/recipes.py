@@ -23,6 +23,7 @@ class Recipe:
     rate : largest learning rate, of AdamW; it rises over ``warmup`` steps and falls to 0 as a
         cosine
     sigma : of the Gaussians, in cells: 2 of 64 rows in the paper, less for smaller maps
+    sides : weight of the cross-entropy of left and right (``targets.side_loss``); 0 leaves it out
     averaging : decay a step of the averaged weights, which are those that are kept
     precision : "fp32", "bf16" or "fp16" of the products
     """
@@ -37,6 +38,7 @@ class Recipe:
     warmup: int = 500
     weight_decay: float = 0.01
     sigma: float = 2.0
+    sides: float = 0.5
     averaging: float = 0.999
     precision: str = "bf16"
     seed: int = 0

@@ -144,7 +144,7 @@ def _loss(
     lowered = recipe.precision != "fp32"
     with torch.autocast(crops.device.type, PRECISIONS[recipe.precision], enabled=lowered):
         heatmaps = learner(images)
-    return heatmap_loss(heatmaps, joints, recipe.size, recipe.sigma)
+    return heatmap_loss(heatmaps, joints, recipe.size, recipe.sigma, recipe.sides)
 
 
 def _batches(

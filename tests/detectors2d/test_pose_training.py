@@ -13,7 +13,7 @@ from detectors2d.registry import load_pose
 from detectors2d.training.__main__ import main
 from detectors2d.training.recipes import Recipe
 from detectors2d.training.samples import Crops, Variation, read_people
-from detectors2d.training.targets import gaussian_maps, heatmap_loss, similarity
+from detectors2d.training.targets import gaussian_maps, heatmap_loss, side_loss, similarity
 from detectors2d.training.train import measure, train
 from weights.errors import Pose3dError
 
@@ -118,6 +118,44 @@ def test_unlabelled_joints_do_not_count():
     assert heatmap_loss(wrong, joints, SIZE, 1.0) == 0
     wrong[:, 0] += 0.1
     assert heatmap_loss(wrong, joints, SIZE, 1.0).item() == pytest.approx(10, rel=1e-4)
+
+
+def test_both_sides_in_both_maps_is_a_coin_thrown():
+    """Equal heights cost ln 2 a joint; a lead of a whole peak 1 / (1 + e^-8) of certainty."""
+    joints = torch.zeros(1, 17, 3)
+    joints[0, 13] = torch.tensor([20.0, 100.0, 1.0])  # knees
+    joints[0, 14] = torch.tensor([60.0, 100.0, 1.0])
+    joints[0, 0] = torch.tensor([40.0, 20.0, 1.0])  # a nose has no other side
+    true = gaussian_maps(joints[..., :2], SIZE, 1.0)
+    hedged, swapped = true.clone(), true.clone()
+    hedged[0, 13] = hedged[0, 14] = (true[0, 13] + true[0, 14]) / 2
+    swapped[0, [13, 14]] = true[0, [14, 13]]
+    weights = joints[..., 2]
+    assert side_loss(hedged, true, weights).item() == pytest.approx(np.log(2), abs=1e-4)
+    assert side_loss(true, true, weights).item() == pytest.approx(np.log1p(np.exp(-8)), abs=1e-5)
+    assert side_loss(swapped, true, weights).item() == pytest.approx(8, abs=1e-3)
+    weights[0, 13:15] = 0
+    assert side_loss(hedged, true, weights).item() == 0
+
+    weights[0, 13:15] = 1
+    both = 1000 * (hedged - true).square().mean((2, 3))[0, [13, 14, 0]].mean()
+    added = heatmap_loss(hedged, joints, SIZE, 1.0, sides=3) - heatmap_loss(
+        hedged, joints, SIZE, 1.0
+    )
+    assert heatmap_loss(hedged, joints, SIZE, 1.0).item() == pytest.approx(both.item(), rel=1e-4)
+    assert added.item() == pytest.approx(3 * np.log(2), abs=1e-3)
+
+
+def test_sides_that_lie_in_one_place_teach_nothing():
+    joints = torch.zeros(1, 17, 3)
+    joints[0, [13, 14]] = torch.tensor([20.0, 100.0, 1.0])
+    joints[0, [15, 16], 2] = 1
+    joints[0, 15, :2], joints[0, 16, :2] = torch.tensor([20.0, 60]), torch.tensor([60.0, 60])
+    true = gaussian_maps(joints[..., :2], SIZE, 1.0)
+    maps = torch.zeros_like(true).requires_grad_()
+    side_loss(maps, true, joints[..., 2]).backward()
+    assert maps.grad[0, [13, 14]].abs().max() == 0
+    assert maps.grad[0, 15].abs().max() > 0
 
 
 def test_similarity_is_coco_s():

@@ -185,6 +185,20 @@ def test_unsure_boxes_continue_people_but_begin_none():
     assert tracker.update(0.9, boxes, np.array([0.9, 0.3]), points).tolist() == [1, -1]
 
 
+def test_joints_say_whether_a_box_is_somebody():
+    """Detectors of boxes take trees for people; the network of joints then sees no body."""
+    tracker = Tracker()
+    places = [figure(300, 400, 300, 0), figure(900, 400, 300, 0), figure(1500, 400, 300, 0)]
+    boxes, points = (np.array(part) for part in zip(*places, strict=True))
+    joints = np.full((3, 17), 0.9)
+    joints[0] = 0.2  # a tree, which the detector is surest of
+    joints[2, 5:] = 0.05  # a head above a wall
+    ids = tracker.update(0.0, boxes, np.array([0.7, 0.4, 0.9]), points, joints)
+    assert ids.tolist() == [-1, 2, 1]
+    # Without joints, the detector's word is all there is.
+    assert Tracker().update(0.0, boxes, np.array([0.7, 0.4, 0.9])).tolist() == [2, -1, 1]
+
+
 def test_a_second_box_of_one_person_is_nobody():
     box, points = figure(300, 400, 300, 0)
     upper = box.copy()
