@@ -49,8 +49,9 @@ _REACH = 0.2  # heights: how far a joint lost from sight may be from where it wa
 _TAIL = 4.0  # degrees of freedom of Student's t, which forgives single wild joints
 
 # Costs are negative log-likelihoods.
-_EXCHANGE = np.array([0.0, 6.0, 7.5, 9.0, 10.5])  # of so many of `_STATES`' four at once
-_EXCHANGED_PER_S = np.array([10.0, 10.0, 6.0, 6.0])  # for each of them
+_EXCHANGE = np.array([0.0, 6.0, 7.5])  # of so many of legs and arms at once
+_EXCHANGE_ALONE = 2.5  # of knees, of feet: who errs in these does so often, and for few frames
+_EXCHANGED_PER_S = np.array([10.0, 10.0, 16.0, 16.0])  # for each of `_STATES`' four
 _TWIST_PER_S = 10.0  # for hips that point against the shoulders, both seen from the front
 _FRONT = 0.02  # square heights: width of the hips times that of the shoulders, from the front
 _MAX_STEP_S = 0.1  # a frame speaks for this much time at most
@@ -134,7 +135,8 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
     own_cost = _state_costs(joints, scores, np.minimum(steps, _MAX_STEP_S))
     noise = _noise(joints, scores)
     changed = _STATES[:, None] ^ _STATES
-    switch = _EXCHANGE[changed.sum(-1)]  # (from, to)
+    whole, alone = changed[..., :2].sum(-1), changed[..., 2:].sum(-1)
+    switch = _EXCHANGE[whole] + _EXCHANGE_ALONE * alone  # (from, to)
 
     position = velocity = np.zeros((len(_STATES), 2, 2, 3, 2))
     pp = np.full(position.shape[:-1], _REACH**2)

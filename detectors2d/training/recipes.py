@@ -38,7 +38,7 @@ class Recipe:
     warmup: int = 500
     weight_decay: float = 0.01
     sigma: float = 2.0
-    sides: float = 0.5
+    sides: float = 2.0
     averaging: float = 0.999
     precision: str = "bf16"
     seed: int = 0

@@ -120,6 +120,32 @@ def test_exchanges_in_other_clips_are_found(name, person, jitter, least):
     assert false <= 0.005
 
 
+@pytest.mark.parametrize("pair", [(1, 4), (2, 5)])  # knees, feet: right and left of LIMBS[0]
+def test_knees_or_feet_exchanged_alone(pair):
+    """Spells of 1 to 5 frames; the hips and the other joints stay what they were."""
+    points, height = load(WALK)
+    here, there = (LIMBS[0][joint] for joint in pair)
+    apart = np.linalg.norm(points[:, here] - points[:, there], axis=1) / height
+    found, false = [], 0
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        given = points + rng.normal(0, 0.01 * height, points.shape)
+        wrong = np.zeros(len(points), bool)
+        for first in range(10, len(points) - 20, 20):
+            last = first + rng.integers(1, 6)
+            if apart[first - 1 : last + 1].min() > 0.1:
+                wrong[first:last] = True
+        true = given.copy()
+        given[wrong, here], given[wrong, there] = true[wrong, there], true[wrong, here]
+        repaired = repair(given)[0]
+        back = (repaired == true).all((1, 2))
+        found += back[wrong].tolist()
+        false += (~back[~wrong]).sum()
+    assert len(found) > 20
+    assert np.mean(found) >= 0.9
+    assert false <= 0.005 * 4 * len(points)
+
+
 @pytest.mark.parametrize("rate", [15, 30, 60])
 @pytest.mark.parametrize("jitter", [0, 0.015])
 def test_what_is_right_is_left_alone(rate, jitter):
