@@ -13,6 +13,7 @@ boxes, and, for clips with a truth beside them, the 2D and the 3D of the whole p
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from dataclasses import fields
 from pathlib import Path
@@ -30,6 +31,7 @@ from detectors2d.training.samples import People, read_people
 from detectors2d.training.train import measure, train
 from pipeline.comparison import read_poses
 from pose3d import estimate
+from weights.errors import Pose3dError
 
 CPU = torch.device("cpu")
 SPEED_CROPS = 64
@@ -110,4 +112,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Pose3dError as error:
+        sys.exit(f"error: {error}")

@@ -12,6 +12,7 @@ are in parts of the person's height, which is the longer side of the box around 
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import cv2
@@ -22,6 +23,7 @@ from pipeline.detection import Detections, detect_coco
 from pipeline.progress import Silence
 from pipeline.settings import Settings
 from pipeline.video import VideoReader
+from weights.errors import Pose3dError
 
 # Joints of the reference below this score are no reference.
 SURE = 0.5
@@ -86,12 +88,15 @@ def report(name: str, away: np.ndarray, seen: np.ndarray, there: np.ndarray) -> 
     """A row: the share of people found, and of those how far the joints are."""
     known = away[seen]
     valid = known[np.isfinite(known)]
-    joints = np.nanmedian(known, axis=0) if len(known) else np.full(17, np.nan)
+    if not len(valid):
+        print(f"  {name[-36:]:36s} found nobody", flush=True)
+        return
+    joints = np.nanmedian(known, axis=0)
     print(
         f"  {name[-36:]:36s} found {100 * seen.sum() / max(there.sum(), 1):5.1f} %  "
-        f"median {100 * np.median(valid) if len(valid) else np.nan:5.2f} %  "
-        f"within 5 % {100 * (valid < 0.05).mean() if len(valid) else 0:5.1f}  "
-        f"10 % {100 * (valid < 0.10).mean() if len(valid) else 0:5.1f}",
+        f"median {100 * np.median(valid):5.2f} %  "
+        f"within 5 % {100 * (valid < 0.05).mean():5.1f}  "
+        f"10 % {100 * (valid < 0.10).mean():5.1f}",
         flush=True,
     )
     pairs = ", ".join(
@@ -176,4 +181,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except Pose3dError as error:
+        sys.exit(f"error: {error}")

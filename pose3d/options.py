@@ -34,7 +34,12 @@ Person = Annotated[
 ]
 MinTrack = Annotated[
     float | None,
-    _option(panel=WHAT, metavar="SECONDS", help="Leave out who is seen for less.", default="0.5"),
+    _option(
+        panel=WHAT,
+        metavar="SECONDS",
+        help="Leave out who is seen for less (or for half of a shorter video).",
+        default="0.5",
+    ),
 ]
 Start = Annotated[float | None, _option(panel=WHAT, metavar="SECONDS", help="Begin here.")]
 End = Annotated[float | None, _option(panel=WHAT, metavar="SECONDS", help="Stop before this time.")]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from weights import store
 from weights.errors import Pose3dError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ File = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="Weights of any kind (.bin, .pth, .safetensors, ...), or a lifter's name.",
+        help="Weights of any kind (.bin, .pth, .safetensors, ...), or a name of shipped ones.",
         show_default=False,
     ),
 ]
@@ -44,13 +45,14 @@ def inspect(file: File) -> None:
     from lifters3d.checkpoints import other_network, read_checkpoint
     from lifters3d.registry import assemble, weights_path
 
-    path = weights_path(file)
+    shipped = str(file) in store.entries()
+    path = store.path_of(str(file)) if shipped else weights_path(file)
     checkpoint = read_checkpoint(path)
     other = other_network({name: tuple(t.shape) for name, t in checkpoint.tensors.items()})
     if other and checkpoint.header is None:
         network = [("network", f"{other}; not a lifter")]
     elif checkpoint.header is not None and "network" in checkpoint.header:
-        network = _network_2d(path)
+        network = _network_2d(path, file, str(checkpoint.header["network"]))
     else:
         network = _network(assemble(checkpoint), file, sure=checkpoint.header is not None)
     for label, text in (*_file(path, checkpoint), *network, ("sha256", checkpoint.sha256)):
@@ -103,7 +105,7 @@ def _file(path: Path, checkpoint: Checkpoint) -> Iterator[tuple[str, str]]:
         prefix = ", names begin with module." if checkpoint.prefixed else ""
         yield "wrapper", (".".join(checkpoint.wrapper) or "none") + prefix
     told = [
-        f"{name} {value}" if _short(value) else str(name)
+        f"{name} {_numbers(value)}" if _short(value) else str(name)
         for name, value in _training(checkpoint).items()
     ]
     if told:
@@ -137,15 +139,21 @@ def _network(lifter: nn.Module, source: Path, sure: bool) -> Iterator[tuple[str,
         yield "use", f"not by pose3d video, whose skeleton has 17 joints, not {lifter.joints}"
 
 
-def _network_2d(path: Path) -> Iterator[tuple[str, str]]:
+def _network_2d(path: Path, source: Path, name: str) -> Iterator[tuple[str, str]]:
     """Lines about a 2D network of ours, and how to use it."""
+    from detectors2d.people.centernet import NAME, load_people
     from detectors2d.registry import load_pose
 
-    network = load_pose(path)
-    yield "network", f"{network.weights_identity['network']}, 2D joints"
+    if name == NAME:
+        network, what = load_people(path), "people"
+        use = f"--detector {NAME}" + ("" if str(source) == NAME else f"={shlex.quote(str(path))}")
+    else:
+        network, what = load_pose(path), "2D joints"
+        use = f"--pose2d {shlex.quote(str(source))}"
+    yield "network", f"{name}, {what}"
     yield "size", ", ".join(f"{key} {value}" for key, value in network.config.items())
     yield "parameters", f"{sum(p.numel() for p in network.parameters()):,}"
-    yield "use", f"pose3d video INPUT --pose2d {shlex.quote(str(path))}"
+    yield "use", f"pose3d video INPUT {use}"
 
 
 def _training(checkpoint: Checkpoint) -> dict:
@@ -157,7 +165,13 @@ def _training(checkpoint: Checkpoint) -> dict:
 
 
 def _short(value: object) -> bool:
-    """A number, or a text that fits into a line."""
+    """A number, a few of them, or a text that fits into a line."""
     if isinstance(value, str):
         return len(value) <= 60 and value.isprintable()
+    if isinstance(value, list):
+        return len(value) <= 4 and all(isinstance(part, int | float) for part in value)
     return isinstance(value, bool | int | float)
+
+
+def _numbers(value: object) -> str:
+    return "x".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -11,7 +11,7 @@ from dataclasses import fields
 
 import torch
 
-from detectors2d.training.command import add_run_options, recipe_parts, run_options
+from detectors2d.training.command import add_run_options, positive, recipe_parts, run_options
 from detectors2d.training.recipes import Recipe
 from detectors2d.training.samples import read_people
 from detectors2d.training.train import train
@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", help="folder of the run; call again to go on")
     parser.add_argument("--data", nargs="+", required=True, metavar="FILE.json")
     parser.add_argument("--validation", nargs="+", default=[], metavar="FILE.json")
-    parser.add_argument("--validation-people", type=int, default=1000, metavar="N")
-    parser.add_argument("--measure-every", type=int, default=1000, metavar="STEPS")
+    parser.add_argument("--validation-people", type=positive, default=1000, metavar="N")
+    parser.add_argument("--measure-every", type=positive, default=1000, metavar="STEPS")
     # Its variations are the same in all runs.
     defaults = {field.name: field.default for field in fields(Recipe) if field.name != "variation"}
     add_run_options(parser, defaults, "prepare crops")

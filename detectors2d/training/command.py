@@ -14,12 +14,26 @@ def add_run_options(
     """Options of a run; ``defaults`` of its recipe's parts, which --set changes."""
     parser.add_argument("--init", metavar="WEIGHTS")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--workers", type=int, default=0, help=f"processes that {workers_do}")
+    parser.add_argument("--workers", type=whole, default=0, help=f"processes that {workers_do}")
     parser.add_argument("--name", default="", help="what the weights file calls the data")
     recipe = ", ".join(f"{name}={_text(value)}" for name, value in defaults.items())
     parser.add_argument(
         "--set", nargs="+", default=[], metavar="NAME=VALUE", help=f"of the recipe: {recipe}"
     )
+
+
+def whole(text: str) -> int:
+    """A whole number, 0 or more, as argparse wants it."""
+    if (number := int(text)) < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {number}")
+    return number
+
+
+def positive(text: str) -> int:
+    """A whole number above 0, as argparse wants it."""
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
+    return number
 
 
 def run_options(given: argparse.Namespace) -> dict[str, object]:

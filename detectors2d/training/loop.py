@@ -10,7 +10,7 @@ import io
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,6 +37,7 @@ class Schedule(Protocol):
     weight_decay: float
     averaging: float
     precision: str
+    seed: int
 
 
 def check(schedule: Schedule) -> None:
@@ -44,6 +45,10 @@ def check(schedule: Schedule) -> None:
     for name in ("steps", "batch", "warmup"):
         if getattr(schedule, name) < 1:
             raise Pose3dError(f"{name} must be 1 or more, not {getattr(schedule, name)}")
+    if schedule.seed < 0:
+        raise Pose3dError(f"seed must be 0 or more, not {schedule.seed}")
+    if not 0 <= schedule.weight_decay < math.inf:
+        raise Pose3dError(f"weight_decay must be 0 or more, not {schedule.weight_decay}")
     if not 0 < schedule.rate < math.inf:
         raise Pose3dError(f"rate must be above 0, not {schedule.rate}")
     if not 0 <= schedule.averaging < 1:
@@ -84,7 +89,10 @@ def run(
 
     Raises Pose3dError for a folder of another run, and where the loss is not finite any more.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Pose3dError(f"{folder}: cannot be made ({error.strerror})") from None
     rank, processes = _join(device)
     network = network.to(device, memory_format=torch.channels_last)
     averaged = AveragedModel(
@@ -148,6 +156,27 @@ def run(
     if processes > 1:
         distributed.destroy_process_group()
     return rank == 0
+
+
+def usable(device: str) -> torch.device:
+    """A device by its name. Raises Pose3dError if there is none of it here."""
+    try:
+        torch.zeros(1, device=device)
+    except (AssertionError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise Pose3dError(f"device '{device}' cannot be used: {reason}") from None
+    return torch.device(device)
+
+
+def samples(dataset: torch.utils.data.Dataset, keys: Iterable, workers: int) -> Iterator[Any]:
+    """Batches of samples by lists of keys, prepared in so many processes beside this one."""
+    loader = torch.utils.data.DataLoader(
+        dataset, batch_sampler=keys, num_workers=workers, worker_init_fn=quiet_worker
+    )
+    try:
+        yield from loader
+    except Pose3dError as error:  # torch tells it with the traceback of the process
+        raise Pose3dError(str(error).rsplit("Pose3dError: ", 1)[-1].strip()) from None
 
 
 def quiet_worker(_: int) -> None:

@@ -48,6 +48,8 @@ class Recipe:
         check(self)
         if not 0 < self.sigma < math.inf:
             raise Pose3dError(f"sigma must be above 0, not {self.sigma}")
+        if not 0 <= self.sides < math.inf:
+            raise Pose3dError(f"sides must be 0 or more, not {self.sides}")
         if self.cam_blocks and self.batch < 2:
             raise Pose3dError("the attention's batch norms need a batch of 2 or more")
         try:

@@ -5,6 +5,7 @@ A run is a folder; broken off, the same call goes on where the last checkpoint w
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -60,12 +61,13 @@ def train(
     Pose3dError
         if the folder holds a run of another recipe, or ``init`` does not fit the recipe.
     """
-    folder, device = Path(output), torch.device(device)
+    folder, device = Path(output), loop.usable(device)
     torch.manual_seed(recipe.seed)
     network = _started(init, recipe) if init else recipe.network()
     # A weights file tells nobody's folders.
-    begun = Path(init).name if init else ""
-    told = {**asdict(recipe), "data": data_name, "people": len(people), "init": begun}
+    begun = network.weights_identity or {"sha256": ""}
+    begun = {"init": Path(init).name if init else "", "init_sha256": begun["sha256"]}
+    told = {**asdict(recipe), "data": data_name, **_told_of(people), **begun}
 
     def measured(network: nn.Module) -> dict[str, float]:
         return {} if validation is None else measure(network, validation, recipe.precision, device)
@@ -134,6 +136,14 @@ def _started(init: str | Path, recipe: Recipe) -> HRNet:
     return network
 
 
+def _told_of(people: People) -> dict[str, object]:
+    """How a run knows whether it goes on with the same people, labelled alike."""
+    labels = hashlib.sha256()
+    for array in (people.boxes, people.keypoints, people.visibility):
+        labels.update(np.ascontiguousarray(array).tobytes())
+    return {"people": len(people), "labels_sha256": labels.hexdigest()}
+
+
 def _loss(
     learner: nn.Module, crops: torch.Tensor, joints: torch.Tensor, recipe: Recipe
 ) -> torch.Tensor:
@@ -164,8 +174,4 @@ def _batches(
                 batch.append((epoch, int(order[place % count])))
             yield batch
 
-    return iter(
-        torch.utils.data.DataLoader(
-            crops, batch_sampler=keys(), num_workers=workers, worker_init_fn=loop.quiet_worker
-        )
-    )
+    return loop.samples(crops, keys(), workers)

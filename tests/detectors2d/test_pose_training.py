@@ -210,6 +210,9 @@ def test_going_on_with_something_else_is_refused(people, tmp_path):
     train(replace(RECIPE, steps=1), people, tmp_path, measure_every=1, tell=lambda _: None)
     with pytest.raises(Pose3dError, match=r"of another run \(rate 0.002 there, 0.01 now"):
         train(replace(RECIPE, steps=1, rate=0.01), people, tmp_path, tell=lambda _: None)
+    moved = replace(people, keypoints=people.keypoints + 1)  # as many, labelled otherwise
+    with pytest.raises(Pose3dError, match=r"of another run \(labels_sha256"):
+        train(replace(RECIPE, steps=1), moved, tmp_path, tell=lambda _: None)
     recipe = replace(RECIPE, width=8)
     with pytest.raises(Pose3dError, match="width 4, but the recipe says 8"):
         train(recipe, people, tmp_path / "x", init=tmp_path / "pose2d.safetensors")
@@ -254,12 +257,47 @@ def test_files_that_are_none(tmp_path, content, words):
         ("steps=0", "steps must be 1 or more"),
         ("rate=nan", "rate must be above 0"),
         ("precision=half", "precision must be one of fp32, bf16, fp16"),
+        ("seed=-1", "seed must be 0 or more"),
+        ("sides=nan", "sides must be 0 or more"),
+        ("weight_decay=-1", "weight_decay must be 0 or more"),
     ],
 )
 def test_the_command_refuses_in_one_line(tmp_path, capsys, setting, words):
     path = write_set(tmp_path)
     assert main([str(tmp_path / "run"), "--data", str(path), "--set", setting]) == 2
     assert words in capsys.readouterr().err
+
+
+def test_devices_and_folders_that_cannot_be_used(people, tmp_path):
+    with pytest.raises(Pose3dError, match="device 'foo' cannot be used: "):
+        train(RECIPE, people, tmp_path / "a", device="foo")
+    (tmp_path / "file").touch()
+    with pytest.raises(Pose3dError, match="file: cannot be made"):
+        train(RECIPE, people, tmp_path / "file", tell=lambda _: None)
+
+
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_missing_picture_is_one_line(tmp_path, capsys, workers):
+    path = write_set(tmp_path)
+    for picture in (tmp_path / "images").iterdir():
+        picture.unlink()
+    settings = ["width=4", "modules=1x1x1", "size=32x64", "steps=2", "batch=2"]
+    data = ["--data", str(path), "--workers", workers, "--set", *settings]
+    assert main([str(tmp_path / "run"), *data]) == 2
+    (line,) = (text for text in capsys.readouterr().err.splitlines() if "WARN" not in text)
+    assert line.startswith(f"error: {tmp_path / 'images'}")
+
+
+def test_boxes_of_no_size_are_left_out_and_others_must_be_numbers(tmp_path):
+    path = write_set(tmp_path)
+    content = json.loads(path.read_text())
+    content["annotations"][0]["bbox"] = [10, 10, 0, 5]
+    path.write_text(json.dumps(content))
+    assert len(read_people([path])) == 5
+    content["annotations"][1]["bbox"] = [10, 10, float("nan"), 5]
+    path.write_text(json.dumps(content))
+    with pytest.raises(Pose3dError, match="annotation 2 are not finite"):
+        read_people([path])
 
 
 def test_the_command(tmp_path, capsys):

@@ -83,6 +83,20 @@ def test_help(command):
     assert "error:" not in err
 
 
+@pytest.mark.parametrize(
+    ("name", "network", "use"),
+    [
+        ("hrnet-w20-cam", "hrnet-w20-cam, 2D joints", "--pose2d hrnet-w20-cam"),
+        ("centernet", "centernet, people", "--detector centernet"),
+    ],
+)
+def test_inspect_shipped_networks_of_2d(told, name, network, use):
+    lines = told(name)
+    assert lines["network"] == network
+    assert lines["use"] == f"pose3d video INPUT {use}"
+    assert told(lines["file"].split(",")[0])["network"] == network  # its file likewise
+
+
 def test_inspect_a_file_of_the_authors(told, official):
     lines = told(official)
     assert lines["file"].startswith("best epoch.bin, torch, ")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from dataclasses import fields
 
-from detectors2d.training.command import add_run_options, recipe_parts, run_options
+from detectors2d.training.command import add_run_options, positive, recipe_parts, run_options
 from detectors2d.training.people.compose import Stock
 from detectors2d.training.people.train import Recipe, train
 from weights.errors import Pose3dError
@@ -24,8 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("output", help="folder of the run; call again to go on")
     parser.add_argument("--data", nargs="+", required=True, metavar="FOLDER")
     parser.add_argument("--validation", nargs="+", default=[], metavar="FOLDER")
-    parser.add_argument("--validation-pictures", type=int, default=200, metavar="N")
-    parser.add_argument("--measure-every", type=int, default=500, metavar="STEPS")
+    parser.add_argument("--validation-pictures", type=positive, default=200, metavar="N")
+    parser.add_argument("--measure-every", type=positive, default=500, metavar="STEPS")
     defaults = {field.name: field.default for field in fields(Recipe)}
     add_run_options(parser, defaults, "compose pictures")
     given = parser.parse_args(arguments)

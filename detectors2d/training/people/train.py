@@ -30,6 +30,7 @@ from detectors2d.training.people.compose import (
 )
 from detectors2d.training.people.evaluate import best_score, evaluate
 from detectors2d.training.people.targets import detection_loss, targets
+from weights.files import sha256
 
 WEIGHTS = "people.safetensors"
 # (w, h) px of training pictures, one of them a batch. People are of all sizes in all of them, so
@@ -133,7 +134,7 @@ def train(
     Pose3dError
         if the folder holds a run of another recipe, or ``init`` is not usable.
     """
-    folder, device = Path(output), torch.device(device)
+    folder, device = Path(output), loop.usable(device)
     # OpenCV's threads do not outlive the fork of a worker, which would wait for them for ever.
     cv2.setNumThreads(1)
     torch.manual_seed(recipe.seed)
@@ -145,6 +146,7 @@ def train(
         "people": len(stock.people),
         "places": len(stock.places),
         "init": Path(init).name if init else "",
+        "init_sha256": sha256(init) if init else "",
     }
 
     def loss(learner: nn.Module, batch: list[Tensor]) -> Tensor:
@@ -229,11 +231,4 @@ def _batches(
         [(step, place) for place in range(rank, recipe.batch, processes)]
         for step in range(done, recipe.steps)
     ]
-    return iter(
-        torch.utils.data.DataLoader(
-            Pictures(stock, recipe),
-            batch_sampler=keys,
-            num_workers=workers,
-            worker_init_fn=loop.quiet_worker,
-        )
-    )
+    return loop.samples(Pictures(stock, recipe), keys, workers)

@@ -42,6 +42,13 @@ def write_sheet(folder: Path, count: int) -> Path:
         tiles.append(tile)
     if not tiles:
         raise Pose3dError(f"{path}: has no pictures")
+    height, width = (max(tile.shape[side] for tile in tiles) for side in (0, 1))
+    tiles = [
+        cv2.copyMakeBorder(
+            tile, 0, height - tile.shape[0], 0, width - tile.shape[1], cv2.BORDER_CONSTANT
+        )
+        for tile in tiles
+    ]
     columns = min(8 if content["images"][0]["width"] < _NARROW else 4, len(tiles))
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % columns)
     rows = [np.hstack(tiles[i : i + columns]) for i in range(0, len(tiles), columns)]
