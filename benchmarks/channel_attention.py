@@ -44,7 +44,6 @@ def without_attention(weights: Path, folder: Path) -> Path:
     names = plain.state_dict().keys()
     plain.load_state_dict({k: v for k, v in trained.state_dict().items() if k in names})
     folder.mkdir(parents=True, exist_ok=True)
-    # Runs tell by the name whether they began with the same weights.
     start = folder / f"start-{trained.weights_identity['sha256'][:12]}.safetensors"
     save_pose(plain, start, {"init": weights.name})
     return start

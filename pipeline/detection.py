@@ -111,9 +111,6 @@ def see(
     warnings = [in_unicode(reader.warning)] if reader.warning else []
     if reader.decode_errors and not warnings:
         warnings.append("there are faults in it")  # of a segment that was not read to its end
-    if settings.people == "all" and "mediapipe" in (used["name"] for used in weights.values()):
-        option = "--pose2d" if pose2d == "mediapipe" else "--detector"
-        warnings.append(f"MediaPipe finds one person; for all, leave out {option} mediapipe")
     info = reader.info
     return Sightings(
         **collected.arrays(),

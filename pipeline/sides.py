@@ -50,8 +50,10 @@ _TAIL = 4.0  # degrees of freedom of Student's t, which forgives single wild joi
 
 # Costs are negative log-likelihoods.
 _EXCHANGE = np.array([0.0, 6.0, 7.5])  # of so many of legs and arms at once
-_EXCHANGE_ALONE = 2.5  # of knees, of feet: who errs in these does so often, and for few frames
-_EXCHANGED_PER_S = np.array([10.0, 10.0, 16.0, 16.0])  # for each of `_STATES`' four
+# Of neither, one, both of knees and feet alone: who errs in these does so often, and for few
+# frames; both at once are as much as legs.
+_EXCHANGE_ALONE = np.array([0.0, 3.0, 6.5])
+_EXCHANGED_PER_S = 10.0  # for each of `_STATES`' four
 _TWIST_PER_S = 10.0  # for hips that point against the shoulders, both seen from the front
 _FRONT = 0.02  # square heights: width of the hips times that of the shoulders, from the front
 _MAX_STEP_S = 0.1  # a frame speaks for this much time at most
@@ -72,7 +74,7 @@ def repair_sides(
     Returns
     -------
     keypoints (F, 17, 2) and scores (F, 17), copies with left and right put back, and
-    swapped (F, 2) bool: where they were exchanged in legs and in arms.
+    swapped (F, 2) bool: where any were exchanged in legs and in arms.
     """
     keypoints, scores, present = np.array(keypoints), np.array(scores), np.asarray(present, bool)
     time_s = np.asarray(time_s, np.float64)
@@ -136,7 +138,7 @@ def _find_swaps(joints: np.ndarray, scores: np.ndarray, time_s: np.ndarray) -> n
     noise = _noise(joints, scores)
     changed = _STATES[:, None] ^ _STATES
     whole, alone = changed[..., :2].sum(-1), changed[..., 2:].sum(-1)
-    switch = _EXCHANGE[whole] + _EXCHANGE_ALONE * alone  # (from, to)
+    switch = _EXCHANGE[whole] + _EXCHANGE_ALONE[alone]  # (from, to)
 
     position = velocity = np.zeros((len(_STATES), 2, 2, 3, 2))
     pp = np.full(position.shape[:-1], _REACH**2)
@@ -219,7 +221,7 @@ def _state_costs(joints: np.ndarray, scores: np.ndarray, steps: np.ndarray) -> n
     """(F, 16): what each of `_STATES` costs in a frame by itself."""
     single = scores[:, 0, :, 1:].mean(1)  # knees, feet
     sure = np.concatenate([scores.mean((-1, -2)), single], axis=1)
-    exchanged = (_EXCHANGED_PER_S * sure[:, None] * _STATES).sum(-1)
+    exchanged = _EXCHANGED_PER_S * sure @ _STATES.T
     across = joints[:, :, 1, 0] - joints[:, :, 0, 0]  # (F, limbs, 2): from right to left
     same_way = np.nan_to_num((across[:, 0] * across[:, 1]).sum(-1))[:, None]
     same_way = np.where(_STATES[:, 0] ^ _STATES[:, 1], -same_way, same_way)

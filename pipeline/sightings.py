@@ -209,7 +209,12 @@ def who_is_who(seen: Sightings, settings: Settings) -> Detections:
             _person(track.id, track.frames, track.keypoints, track.scores, len(time_s))
             for track in choose_people(tracks, time_s, settings.people, settings.min_track)
         ] or [_person(1, seen.frames[:0], seen.keypoints[:0], seen.scores[:0], len(time_s))]
-    return Detections(time_s, people, seen.size, seen.frame_rate, seen.weights, seen.warnings)
+    warnings = list(seen.warnings)
+    used = {weights["name"]: stage for stage, weights in seen.weights.items()}
+    if settings.people == "all" and "mediapipe" in used:
+        option = {"pose2d": "--pose2d", "people": "--detector"}[used["mediapipe"]]
+        warnings.append(f"MediaPipe finds one person; for all, leave out {option} mediapipe")
+    return Detections(time_s, people, seen.size, seen.frame_rate, seen.weights, warnings)
 
 
 def _person(

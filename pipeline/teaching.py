@@ -242,8 +242,6 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     people = "largest" if given.teacher == "mediapipe" else "all"
     try:
-        if given.detector and given.teacher == "mediapipe":
-            raise Pose3dError("MediaPipe finds its one person by itself: leave out --detector")
         settings = Settings(pose2d=given.teacher, detector=given.detector, people=people)
         settings = replace(settings, pose2d=check_pose2d(settings))
         write(given.videos, given.out, settings, lambda line: print(line, flush=True))

@@ -28,13 +28,21 @@ File = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
+        help="Weights of any kind (.bin, .pth, .safetensors, ...), or a lifter's name.",
+        show_default=False,
+    ),
+]
+FileOrName = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
         help="Weights of any kind (.bin, .pth, .safetensors, ...), or a name of shipped ones.",
         show_default=False,
     ),
 ]
 
 
-def inspect(file: File) -> None:
+def inspect(file: FileOrName) -> None:
     """Tell what a weights file is and how to use it.
 
     Knows the authors' files of PoseFormer, MixSTE and the Strided Transformer, and pose3d's own.

@@ -159,7 +159,12 @@ def run(
 
 
 def usable(device: str) -> torch.device:
-    """A device by its name. Raises Pose3dError if there is none of it here."""
+    """A device by its name; under torchrun, of several GPUs each process has its own.
+
+    Raises Pose3dError if there is none of it here.
+    """
+    if device == "cuda" and (rank := os.environ.get("LOCAL_RANK")):
+        device = f"cuda:{rank}"
     try:
         torch.zeros(1, device=device)
     except (AssertionError, RuntimeError) as error:
@@ -228,12 +233,12 @@ def _resume(
     state = read_checkpoint(path)
     try:
         before = state["told"]
-        other = [key for key in told if before[key] != told[key]]
+        other = [key for key in told if before.get(key) != told[key]]
         if other:
             key = other[0]
             raise Pose3dError(
-                f"{path}: of another run ({key} {before[key]!r} there, {told[key]!r} now); give "
-                "another folder"
+                f"{path}: of another run ({key} {before.get(key)!r} there, {told[key]!r} now); "
+                "give another folder"
             )
         network.load_state_dict(state["network"])
         averaged.load_state_dict(state["averaged"])

@@ -58,11 +58,11 @@ def read_people(files: Sequence[str | Path]) -> People:
                 if joints.shape != (51,) or not joints[2::3].any() or one.get("iscrowd"):
                     continue
                 left, top, width, height = map(float, one["bbox"])
-                if not np.isfinite([left, top, width, height, *joints]).all():
-                    raise ValueError(f"numbers of annotation {one.get('id')} are not finite")
-                if min(width, height) <= 0:  # COCO has some
-                    continue
                 area = float(one.get("area") or width * height)
+                if not np.isfinite([left, top, width, height, area, *joints]).all():
+                    raise ValueError(f"numbers of annotation {one.get('id')} are not finite")
+                if min(width, height, area) <= 0:  # COCO has some
+                    continue
                 box = (left, top, left + width, top + height)
                 rows.append((box, joints.reshape(17, 3), area))
                 paths.append(names[one["image_id"]])

@@ -47,7 +47,7 @@ def heatmap_loss(
 
 
 def side_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy of left and right, over labelled joints of which there are two.
+    """Cross-entropy of left and right, over joints of which both sides are labelled.
 
     Where the left knee is, its map has to be higher than the right knee's. A network that sees both
     knees, but not which is which, answers with both in both maps; the squared error of this differs
@@ -63,7 +63,7 @@ def side_loss(heatmaps: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
 
     lead = height(heatmaps) - height(heatmaps[:, mirror])
     # Where both sides lie in one place, no map can lead there; nor can a nose.
-    apart = (1 - height(targets[:, mirror])).clamp(0, 1) * weights
+    apart = (1 - height(targets[:, mirror])).clamp(0, 1) * weights * weights[:, mirror]
     return (functional.softplus(-STEEP * lead) * apart).sum() / apart.sum().clamp(min=1)
 
 

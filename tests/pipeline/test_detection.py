@@ -264,7 +264,7 @@ def test_our_own_detector_is_taken_where_none_was_fetched(tmp_path, monkeypatch)
 
 def test_one_person_where_all_were_asked_for_is_told(people, tmp_path, monkeypatch):
     monkeypatch.setenv("POSE3D_HOME", str(tmp_path))
-    warnings = people(people="all", detector="mediapipe").warnings
-    assert any("of whom it finds one" in line for line in warnings)
+    (warning,) = people(people="all", detector="mediapipe").warnings
+    assert warning == "MediaPipe finds one person; for all, leave out --detector mediapipe"
     assert people(people="all").warnings == []
     assert people().warnings == []

@@ -191,10 +191,12 @@ def test_joints_say_whether_a_box_is_somebody():
     places = [figure(300, 400, 300, 0), figure(900, 400, 300, 0), figure(1500, 400, 300, 0)]
     boxes, points = (np.array(part) for part in zip(*places, strict=True))
     joints = np.full((3, 17), 0.9)
-    joints[0] = 0.2  # a tree, which the detector is surest of
+    joints[0] = 0.2  # a tree, of which the detector is sure
     joints[2, 5:] = 0.05  # a head above a wall
     ids = tracker.update(0.0, boxes, np.array([0.7, 0.4, 0.9]), points, joints)
     assert ids.tolist() == [-1, 2, 1]
+    # A box that is next to nothing begins nobody, whatever is seen in it.
+    assert Tracker().update(0.0, boxes[1:2], np.array([0.05]), points[1:2], joints[1:2]) == [-1]
     # Without joints, the detector's word is all there is.
     assert Tracker().update(0.0, boxes, np.array([0.7, 0.4, 0.9])).tolist() == [2, -1, 1]
 

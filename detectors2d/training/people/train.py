@@ -178,7 +178,7 @@ def train(
 
 
 def calibrate(network: CenterNet, known: dict[str, list[Sample]]) -> None:
-    """Move the scores so that 0.5, from which on a box is believed, gives the highest F1.
+    """Move the scores so that 0.5, as likely somebody as not, gives the highest F1.
 
     The focal loss leaves them too low: most cells are nobody's middle.
     """

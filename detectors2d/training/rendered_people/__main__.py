@@ -15,6 +15,7 @@ import signal
 import sys
 from pathlib import Path
 
+from detectors2d.training.command import positive
 from weights.errors import Pose3dError
 
 _SIZES = {"crops": "192x256", "scenes": "640x480"}
@@ -80,12 +81,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("what", choices=["crops", "scenes", "finish", "sheet", "assets"])
     parser.add_argument("--assets", type=Path, help="folder; else POSE3D_PEOPLE_ASSETS names it")
     parser.add_argument("--out", type=Path, metavar="DIR", help="of pictures and annotations")
-    parser.add_argument("--n", type=_count, default=64, help="how many pictures")
-    parser.add_argument("--workers", type=_count, default=1, help="processes, one a core")
+    parser.add_argument("--n", type=positive, default=64, help="how many pictures")
+    parser.add_argument("--workers", type=positive, default=1, help="processes, one a core")
     parser.add_argument("--seed", type=int, default=0, help="another one: other pictures")
     parser.add_argument("--size", help="WIDTHxHEIGHT px; 192x256 for crops, 640x480 for scenes")
     parser.add_argument("--people", default="0-6", help="in scenes: least and most people")
-    parser.add_argument("--supersample", type=_count, default=1, help="2: smoother edges, slower")
+    parser.add_argument("--supersample", type=positive, default=1, help="2: smoother edges, slower")
     parser.add_argument(
         "--backdrops", type=Path, metavar="DIR", help="photographs without people; 65 %% use one"
     )
@@ -95,13 +96,6 @@ def _parser() -> argparse.ArgumentParser:
         help="share of the other pictures with sharp procedural surroundings, 0 to 1 (0.3)",
     )
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {number}")
-    return number
 
 
 def _share(text: str) -> float:
