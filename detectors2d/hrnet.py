@@ -213,10 +213,8 @@ class HRNet(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        # Training begins at nearly empty heat maps, as nearly all of their cells are to be. But the
-        # authors' 0.001 is too little for narrow networks: left and right knees begin so alike that
-        # both learn to read one and the same channel, from which no gradient leads away.
-        nn.init.normal_(self.final_layer.weight, std=0.005)
+        # Training begins at empty heat maps, as nearly all of their cells are to be.
+        nn.init.normal_(self.final_layer.weight, std=0.001)
         nn.init.zeros_(self.final_layer.bias)
 
     def forward(self, images: Tensor) -> Tensor:
