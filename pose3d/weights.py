@@ -24,25 +24,18 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-File = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE",
-        help="Weights of any kind (.bin, .pth, .safetensors, ...), or a lifter's name.",
-        show_default=False,
-    ),
-]
-FileOrName = Annotated[
-    Path,
-    typer.Argument(
-        metavar="FILE",
-        help="Weights of any kind (.bin, .pth, .safetensors, ...), or a name of shipped ones.",
-        show_default=False,
-    ),
-]
+
+def _weights(name: str) -> typer.models.ArgumentInfo:
+    """An argument that is a weights file, or such a name."""
+    text = f"Weights of any kind (.bin, .pth, .safetensors, ...), or {name}."
+    return typer.Argument(metavar="FILE", help=text, show_default=False)
 
 
-def inspect(file: FileOrName) -> None:
+Lifter = Annotated[Path, _weights("a lifter's name")]
+Shipped = Annotated[Path, _weights("a name of shipped ones")]
+
+
+def inspect(file: Shipped) -> None:
     """Tell what a weights file is and how to use it.
 
     Knows the authors' files of PoseFormer, MixSTE and the Strided Transformer, and pose3d's own.
@@ -68,7 +61,7 @@ def inspect(file: FileOrName) -> None:
 
 
 def convert(
-    file: File,
+    file: Lifter,
     out: Annotated[
         Path,
         typer.Argument(metavar="OUT.safetensors", help="The file to write.", show_default=False),

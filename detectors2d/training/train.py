@@ -1,11 +1,10 @@
-"""The training of 2D networks: crops in, heat maps out, mean squared error.
+"""The training of 2D networks: crops in, heat maps out, the loss of ``targets``.
 
 A run is a folder; broken off, the same call goes on where the last checkpoint was written.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -23,6 +22,7 @@ from detectors2d.training.recipes import Recipe
 from detectors2d.training.samples import Crops, People, read_picture
 from detectors2d.training.targets import heatmap_loss, similarity
 from weights.errors import Pose3dError
+from weights.fitting import tensors_sha256
 
 WEIGHTS = "pose2d.safetensors"
 
@@ -64,10 +64,15 @@ def train(
     folder, device = Path(output), loop.usable(device)
     torch.manual_seed(recipe.seed)
     network = _started(init, recipe) if init else recipe.network()
-    # A weights file tells nobody's folders.
-    begun = network.weights_identity or {"sha256": ""}
-    begun = {"init": Path(init).name if init else "", "init_sha256": begun["sha256"]}
-    told = {**asdict(recipe), "data": data_name, **_told_of(people), **begun}
+    told = {
+        **asdict(recipe),
+        "data": data_name,
+        "people": len(people),
+        "labels_sha256": _labels_sha256(people),
+        # A weights file tells nobody's folders.
+        "init": Path(init).name if init else "",
+        "init_sha256": network.weights_identity["sha256"] if init else "",
+    }
 
     def measured(network: nn.Module) -> dict[str, float]:
         return {} if validation is None else measure(network, validation, recipe.precision, device)
@@ -136,12 +141,10 @@ def _started(init: str | Path, recipe: Recipe) -> HRNet:
     return network
 
 
-def _told_of(people: People) -> dict[str, object]:
+def _labels_sha256(people: People) -> str:
     """How a run knows whether it goes on with the same people, labelled alike."""
-    labels = hashlib.sha256()
-    for array in (people.boxes, people.keypoints, people.visibility):
-        labels.update(np.ascontiguousarray(array).tobytes())
-    return {"people": len(people), "labels_sha256": labels.hexdigest()}
+    names = ("boxes", "keypoints", "visibility")
+    return tensors_sha256({name: torch.from_numpy(getattr(people, name)) for name in names})
 
 
 def _loss(

@@ -46,17 +46,9 @@ def exchange(array, first, last, which=(0, 1)):
     return array
 
 
-def separation(points, height):
-    """(F, 2) heights: how far an exchange moves the legs and the arms, root mean square."""
-    apart = np.stack(
-        [points[:, here] - points[:, there] for here, there in zip(LIMBS, OTHER, strict=True)], 1
-    )
-    return np.sqrt((apart**2).sum(-1).mean(-1)) / height
-
-
-def separation_of(points, true):
-    """(F, 2) px: how far the legs and the arms are from where they truly are, root mean square."""
-    apart = np.stack([(points - true)[:, rows] for rows in LIMBS], axis=1)
+def separation(points, others):
+    """(F, 2) px: how far legs and arms are from where they are in others, root mean square."""
+    apart = np.stack([(points - others)[:, rows] for rows in LIMBS], axis=1)
     return np.sqrt((apart**2).sum(-1).mean(-1))
 
 
@@ -82,14 +74,14 @@ def put_in(points, time_s, visible, rng):
 def count_found(points, height, seeds, jitter, least=0.0):
     """Shares of runs found and of clean frames changed, and the number of runs."""
     time_s = np.arange(len(points)) / 30
-    visible = separation(points, height) >= least
+    visible = separation(points, exchange(points, 0, len(points))) / height >= least
     found, false, clean = [], 0, 0
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
         noisy = points + rng.normal(0, jitter * height, points.shape)
         given, runs = put_in(noisy, time_s, visible, rng)
         repaired = repair(given, time_s)[0]
-        away, was = (separation_of(points, noisy) for points in (repaired, given))
+        away, was = (separation(each, noisy) for each in (repaired, given))
         other = np.ones(away.shape, bool)
         for first, last, limbs in runs:
             # A foot beside the other one may stay there; limbs may not.
